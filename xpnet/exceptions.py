@@ -1,0 +1,47 @@
+"""The errors of xpnet.
+
+Each derives from :class:`XpnetError` and from the built-in class a caller would catch.
+"""
+
+__all__ = [
+    "BackendUnavailableError",
+    "DataError",
+    "DivergenceError",
+    "FileWriteError",
+    "MissingDependencyError",
+    "ModelFileError",
+    "UnknownBackendError",
+    "XpnetError",
+]
+
+
+class XpnetError(Exception):
+    """Base class of the errors of xpnet."""
+
+
+class UnknownBackendError(XpnetError, ValueError):
+    """The name is not that of a backend."""
+
+
+class BackendUnavailableError(XpnetError, ImportError):
+    """The backend is known, but can't be used on this machine."""
+
+
+class MissingDependencyError(XpnetError, ImportError):
+    """A package that an extra of xpnet brings is not installed."""
+
+
+class DataError(XpnetError, ValueError):
+    """The data can't be trained on, predicted from or read."""
+
+
+class DivergenceError(XpnetError, ValueError):
+    """Training left the finite numbers."""
+
+
+class ModelFileError(XpnetError, ValueError):
+    """The file is not a model that xpnet can read."""
+
+
+class FileWriteError(XpnetError, OSError):
+    """A file could not be written; one that was there before is unharmed."""
