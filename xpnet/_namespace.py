@@ -40,6 +40,7 @@ __all__ = [
     "tanh",
     "to_numpy",
     "where_or_zero",
+    "without_graph",
 ]
 
 # Namespaces by the types of the arrays: 0.2 µs a call where array-api-compat takes 1.
@@ -158,6 +159,11 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
     return np.asarray(x)
 
 
+def without_graph(x: Array) -> Array:
+    """Return `x` as plain data: torch would record every step on it for autograd."""
+    return x.detach() if array_api_compat.is_torch_array(x) else x
+
+
 def from_numpy(
     x: np.ndarray[Any, Any],
     xp: Namespace,
@@ -194,7 +200,7 @@ def from_numpy(
     if name in ("float64", "int64") and not supports_dtype(xp, device, name):
         name = name.replace("64", "32")  # JAX without x64, and devices like it
     x = np.ascontiguousarray(x, dtype=name)  # cast on the host, to native byte order
-    if not x.flags.writeable or array_api_compat.is_jax_namespace(xp):
+    if array_api_compat.is_torch_namespace(xp) and not x.flags.writeable:
         x = x.copy()
     if array_api_compat.is_cupy_namespace(xp) and device is not None:
         with device:  # cupy's asarray knows no device= (data-apis/array-api-compat#293)

@@ -19,6 +19,7 @@ from xpnet._namespace import (
     is_array_api_obj,
     is_numpy_array,
     to_numpy,
+    without_graph,
 )
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
@@ -138,7 +139,7 @@ def check_X(estimator: BaseEstimator, X: Any, *, reset: bool) -> Array:
             f"{estimator.n_features_in_} features as input."
         )
         raise DataError(msg)
-    return X
+    return without_graph(X)
 
 
 def encode_labels(y: Any, n_samples: int) -> tuple[HostArray, HostArray]:

@@ -336,13 +336,12 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
         X = check_X(self, X, reset=False)
         W = self.coefs_[0]
         if self.backend is None and not same_place(X, W):
-            here, there = backend_of(X), backend_of(W)
+            name, here, there = type(self).__name__, backend_of(X), backend_of(W)
             msg = (
-                f"Inputs passed to {type(self).__name__}.{method}() must use the same "
-                f"namespace and the same device as those passed to fit(): it was fitted "
-                f"on {there.name} ({there.device}), and X is of {here.name} "
-                f"({here.device}). Convert X, or name the backend: "
-                f"{type(self).__name__}(backend={there.name!r}) moves what it is given."
+                f"Inputs passed to {name}.{method}() must use the same namespace and "
+                f"the same device as those passed to fit(): it was fitted on "
+                f"{there.name!r}, and X is on {here.name!r}. Convert X, or name the "
+                f"backend: {name}(backend={there.name!r}) moves what it is given."
             )
             raise DataError(msg)
         sizes = [self.n_features_in_, *(b.shape[0] for b in self.intercepts_)]
@@ -418,8 +417,10 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
             codes = xp.astype(logits[:, 0] > 0.0, xp.int32)
         else:
             codes = xp.argmax(logits, axis=1)
-        labels = self.classes_[to_numpy(codes)]  # sync point
-        return asarray_like(labels, X) if labels.dtype.kind in "biuf" else labels
+        if self.classes_.dtype.kind not in "biuf":  # strings live on the host
+            return self.classes_[to_numpy(codes)]
+        classes, codes = asarray_like(self.classes_, X), asarray_like(codes, X)
+        return array_namespace(X).take(classes, codes, axis=0)
 
     def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
         """Return the share of samples whose class is predicted right.
