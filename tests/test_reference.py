@@ -1,0 +1,272 @@
+"""xpnet against the libraries that people compare it with."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from problems import Problem
+from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
+from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+from tolerances import ONE_PASS, TEN_STEPS, TRAJECTORY
+
+from xpnet import MLPClassifier
+from xpnet.functional import ACTIVATIONS
+from xpnet.losses import (
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    squared_error,
+)
+from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
+from xpnet.testing import assert_close
+from xpnet.training import Objective
+
+# ------------------------------------------------------------------------------- torch
+
+
+@pytest.fixture
+def torch() -> Any:
+    return pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 3)], ids=str)
+def test_gradients_are_those_of_torchs_autograd(
+    activation: str, hidden: tuple[int, ...], torch: Any, rng: np.random.Generator
+) -> None:
+    problem = Problem.draw(rng, hidden, activation)
+    objective = Objective(problem.network, softmax_cross_entropy, alpha=0.5)
+    value, d_params = objective.value_and_gradient(
+        problem.params, problem.X, problem.targets
+    )
+
+    params = torch.tensor(problem.params, requires_grad=True)
+    g = {
+        "identity": torch.nn.Identity(),
+        "logistic": torch.sigmoid,
+        "tanh": torch.tanh,
+        "relu": torch.relu,
+    }[activation]
+    *inner, last = problem.network.views(params)
+    A = torch.tensor(problem.X)
+    for W, b in inner:
+        A = g(A @ W + b)
+    W, b = last
+    loss = torch.nn.functional.cross_entropy(A @ W + b, torch.tensor(problem.targets))
+    for W, _ in [*inner, last]:
+        loss = loss + 0.5 / (2 * 8) * torch.sum(W**2)
+    loss.backward()
+
+    assert_close(value, np.float64(loss.item()), factor=ONE_PASS)
+    assert_close(d_params, params.grad.numpy(), factor=ONE_PASS)
+
+
+@pytest.mark.parametrize(
+    ("loss", "oracle", "scale"),
+    [
+        (softmax_cross_entropy, "cross_entropy", 1.0),
+        # torch averages over the outputs as well,
+        (sigmoid_cross_entropy, "binary_cross_entropy_with_logits", 3.0),
+        # and doesn't halve.
+        (squared_error, "mse_loss", 0.5),
+    ],
+)
+def test_losses_are_torchs(
+    loss: Callable, oracle: str, scale: float, torch: Any, rng: np.random.Generator
+) -> None:
+    logits, targets = 30.0 * rng.normal(size=(6, 3)), rng.dirichlet(np.ones(3), size=6)
+    Z = torch.tensor(logits, requires_grad=True)
+    desired = scale * getattr(torch.nn.functional, oracle)(Z, torch.tensor(targets))
+    desired.backward()
+    value, dZ = loss(logits, targets)
+    assert_close(value, np.float64(desired.item()), factor=ONE_PASS)
+    assert_close(dZ, Z.grad.numpy(), factor=ONE_PASS)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "options"),
+    [
+        (SGD(momentum=0.0), "SGD", {}),
+        (SGD(momentum=0.8, nesterov=False), "SGD", {"momentum": 0.8}),
+        (SGD(momentum=0.8), "SGD", {"momentum": 0.8, "nesterov": True}),
+        # torch adds epsilon to the corrected root; of a tiny one nothing is seen.
+        (Adam(0.7, 0.9, 1e-30), "Adam", {"betas": (0.7, 0.9), "eps": 1e-30}),
+        (
+            AdamW(0.7, 0.9, 1e-30, weight_decay=0.5),
+            "AdamW",
+            {"betas": (0.7, 0.9), "eps": 1e-30, "weight_decay": 0.5},
+        ),
+    ],
+    ids=["sgd", "momentum", "nesterov", "adam", "adamw"],
+)
+def test_optimizers_are_torchs(
+    optimizer: Optimizer,
+    name: str,
+    options: dict[str, Any],
+    torch: Any,
+    rng: np.random.Generator,
+) -> None:
+    p, gradients = rng.normal(size=6), rng.normal(size=(10, 6))
+    theirs = torch.tensor(p, requires_grad=True)
+    torch_optimizer = getattr(torch.optim, name)([theirs], lr=0.1, **options)
+    for actual, g in zip(steps(optimizer, p, gradients), gradients, strict=True):
+        theirs.grad = torch.tensor(g)
+        torch_optimizer.step()
+        assert_close(actual, theirs.detach().numpy(), factor=TEN_STEPS)
+
+
+def steps(
+    optimizer: Optimizer, p: np.ndarray, gradients: np.ndarray
+) -> Iterator[np.ndarray]:
+    p, state = p.copy(), optimizer.init(p)
+    for t, g in enumerate(gradients, start=1):
+        p, state = optimizer.update(p, g.copy(), state, *optimizer.coefficients(0.1, t))
+        yield p
+
+
+# ------------------------------------------------------------------------ scikit-learn
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "theirs"),
+    [
+        (
+            SGD(momentum=0.8, nesterov=False),
+            lambda p: SGDOptimizer(p, 0.1, momentum=0.8, nesterov=False),
+        ),
+        (SGD(momentum=0.8), lambda p: SGDOptimizer(p, 0.1, momentum=0.8)),
+        (Adam(0.7, 0.9, 0.01), lambda p: AdamOptimizer(p, 0.1, 0.7, 0.9, 0.01)),
+    ],
+    ids=["momentum", "nesterov", "adam"],
+)
+def test_optimizers_are_scikit_learns(
+    optimizer: Optimizer, theirs: Callable, rng: np.random.Generator
+) -> None:
+    p, gradients = rng.normal(size=6), rng.normal(size=(10, 6))
+    desired = p.copy()
+    sklearn_optimizer = theirs([desired])
+    for actual, g in zip(steps(optimizer, p, gradients), gradients, strict=True):
+        sklearn_optimizer.update_params([desired], [g])
+        assert_close(actual, desired, factor=TEN_STEPS)
+
+
+@pytest.fixture
+def samples(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Ninety samples of three overlapping classes."""
+    y = np.arange(90) % 3
+    return np.eye(3, 5)[y] + rng.normal(size=(90, 5)), y
+
+
+def fit_both(
+    X: np.ndarray, y: np.ndarray, **settings: Any
+) -> tuple[MLPClassifier, SklearnMLPClassifier]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum")
+        ours, theirs = (
+            cls((7, 6), **settings, random_state=11).fit(X, y)
+            for cls in (MLPClassifier, SklearnMLPClassifier)
+        )
+    return ours, theirs
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "solver",
+    [
+        {"solver": "adam", "learning_rate_init": 0.01},
+        {"solver": "sgd", "learning_rate_init": 0.1, "momentum": 0.0},
+        {"solver": "sgd", "learning_rate_init": 0.1, "nesterovs_momentum": False},
+        {"solver": "sgd", "learning_rate_init": 0.1},
+    ],
+    ids=["adam", "sgd", "momentum", "nesterov"],
+)
+@pytest.mark.parametrize("batch_size", [32, 90, "auto"])  # 32 leaves 26
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_training_takes_scikit_learns_course(
+    activation: str,
+    solver: dict[str, Any],
+    batch_size: int | str,
+    alpha: float,
+    n_classes: int,
+    samples: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = samples
+    ours, theirs = fit_both(
+        X,
+        y % n_classes,
+        activation=activation,
+        batch_size=batch_size,
+        alpha=alpha,
+        max_iter=30,
+        tol=0.0,
+        n_iter_no_change=math.inf,
+        **solver,
+    )
+    assert_same_course(ours, theirs)
+    for method in ("predict_proba", "predict_log_proba"):
+        actual, desired = (getattr(clf, method)(X) for clf in (ours, theirs))
+        assert_same_norm(actual, desired)
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+
+
+def assert_same_course(ours: MLPClassifier, theirs: SklearnMLPClassifier) -> None:
+    for name in (
+        *("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_"),
+        "n_features_in_",
+    ):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert_same_norm(ours.loss_curve_, theirs.loss_curve_)
+    assert ours.loss_ == ours.loss_curve_[-1]
+    assert_same_norm(ours.best_loss_, theirs.best_loss_)
+    for name in ("coefs_", "intercepts_"):
+        for actual, desired in zip(
+            getattr(ours, name), getattr(theirs, name), strict=True
+        ):
+            assert_same_norm(actual, desired)
+
+
+def assert_same_norm(actual: Any, desired: Any) -> None:
+    actual, desired = np.asarray(actual), np.asarray(desired)
+    assert actual.shape == desired.shape
+    assert actual.dtype == desired.dtype
+    error = np.linalg.norm(actual - desired)
+    assert error <= TRAJECTORY * np.linalg.norm(desired)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tol": 0.01, "n_iter_no_change": 3},
+        {"tol": 0.05, "n_iter_no_change": 1, "solver": "sgd"},
+        {"tol": 1e9, "n_iter_no_change": 5},  # seven epochs: the first beats infinity
+        {"tol": 0.01, "n_iter_no_change": 3, "shuffle": False},
+    ],
+)
+def test_training_stops_where_scikit_learn_does(
+    settings: dict[str, Any], samples: tuple[np.ndarray, np.ndarray]
+) -> None:
+    ours, theirs = fit_both(
+        *samples, **settings, batch_size=30, learning_rate_init=0.02, max_iter=300
+    )
+    assert ours.n_iter_ < 300
+    assert_same_course(ours, theirs)
+
+
+def test_the_penalty_alone_shrinks_as_scikit_learns(
+    samples: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """With a penalty this strong, a wrong division by the batch's size shows at once."""
+    ours, theirs = fit_both(*samples, alpha=30.0, batch_size=32, max_iter=30, tol=0.0)
+    assert_same_course(ours, theirs)
+
+
+def test_float32_takes_scikit_learns_course_roughly(
+    samples: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = samples
+    ours, theirs = fit_both(X.astype(np.float32), y, max_iter=30, tol=0.0)
+    for actual, desired in zip(ours.coefs_, theirs.coefs_, strict=True):
+        assert_close(actual, desired, factor=TEN_STEPS)

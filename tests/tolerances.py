@@ -1,0 +1,18 @@
+"""How close is close: the only place where a tolerance is a number.
+
+The factors are those of :func:`xpnet.testing.assert_close`, by the depth of what was
+computed. Beside each stands the largest one that was needed, over NumPy,
+array-api-strict, torch and JAX on a CPU; each leaves ten times that or more.
+"""
+
+EXACT = 0
+ELEMENTWISE = 32  # 1.8: tanh by JAX
+ONE_PASS = 64  # 1.5: a gradient by torch
+TEN_STEPS = 250  # 11: momentum in float32
+FITTED = 1_000  # 6.6: 198 steps of Adam in float32, by torch
+
+SIGMAS = 5
+"""How far a moment of draws may be from its mean, in standard deviations."""
+
+TRAJECTORY = 1e-8
+"""Thirty epochs of scikit-learn's, relative to the norm of the array."""
