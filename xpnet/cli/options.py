@@ -1,0 +1,145 @@
+"""The options of the commands, and their help."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from xpnet.functional import ACTIVATIONS
+
+
+def _check_hidden(value: str) -> str:
+    if all(size.strip().isdecimal() and int(size) > 0 for size in value.split(",")):
+        return value
+    msg = f"expected positive whole numbers, as in 128,64; got {value!r}"
+    raise typer.BadParameter(msg)
+
+
+def _check_fraction(value: float) -> float:
+    if 0.0 < value < 1.0:
+        return value
+    msg = f"expected a number between 0 and 1, got {value}"
+    raise typer.BadParameter(msg)
+
+
+def _check_png(value: Path | None) -> Path | None:
+    if value is None or value.suffix.lower() == ".png":
+        return value
+    msg = f"expected a name that ends in .png, got {str(value)!r}"
+    raise typer.BadParameter(msg)
+
+
+TrainingData: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="[bold]digits[/bold] (8 × 8 pixels, bundled), [bold]mnist[/bold], or a "
+        "table with numeric features, TABLE.csv or TABLE.parquet.",
+        metavar="DATA",
+        show_default=False,
+    ),
+]
+Target: TypeAlias = Annotated[
+    str | None, typer.Option(help="A table's column of classes.", metavar="COLUMN")
+]
+DataHome: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="The folder of the four MNIST files, compressed or not.",
+        metavar="FOLDER",
+        show_default="$XPNET_DATA, else download",
+    ),
+]
+TestFraction: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        help="How much of digits or a table to hold out.", callback=_check_fraction
+    ),
+]
+Hidden: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="Units of each hidden layer.", metavar="N[,N…]", callback=_check_hidden
+    ),
+]
+Activation: TypeAlias = Annotated[
+    str,
+    typer.Option(help=f"{', '.join(ACTIVATIONS)}: of hidden layers.", metavar="NAME"),
+]
+Solver: TypeAlias = Annotated[str, typer.Option(help="adam, sgd.", metavar="NAME")]
+Epochs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="Passes over the data, at most.", show_default="200; mnist 20", min=1
+    ),
+]
+BatchSize: TypeAlias = Annotated[
+    int | None, typer.Option(help="Samples a step.", show_default="200", min=1)
+]
+LearningRate: TypeAlias = Annotated[float, typer.Option(help="Of every step.")]
+Alpha: TypeAlias = Annotated[
+    float, typer.Option(help="Strength of the L2 penalty.", min=0.0)
+]
+Seed: TypeAlias = Annotated[
+    int, typer.Option(help="Of the split, the first weights and the batches.")
+]
+DType: TypeAlias = Annotated[
+    str, typer.Option(help="float32, float64.", metavar="NAME")
+]
+BackendName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Where to train: see [bold]xpnet backends[/bold].",
+        metavar="NAME",
+        show_default="numpy",
+    ),
+]
+Tutorial: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--tutorial",
+        help="Rerun, on mnist, the tutorial that xpnet began from, and show its "
+        "figures beside: some two minutes.",
+    ),
+]
+SavePath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--save",
+        help="The model to write.",
+        metavar="FILE",
+        show_default="DATA.safetensors",
+    ),
+]
+PlotPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        help="The picture of the loss curve to write.",
+        metavar="FILE.png",
+        callback=_check_png,
+        show_default="DATA.png",
+    ),
+]
+Model: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        help="A model that [bold]xpnet train[/bold] saved.",
+        metavar="MODEL",
+        show_default=False,
+    ),
+]
+Samples: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="A table, TABLE.csv or TABLE.parquet, whose columns are picked by their "
+        "names; [bold]digits[/bold]; or [bold]mnist[/bold], which is its test set.",
+        metavar="DATA",
+        show_default=False,
+    ),
+]
+Output: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="The CSV file to write.", metavar="FILE", show_default="standard output"
+    ),
+]

@@ -1,0 +1,72 @@
+"""Training as one watches it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from xpnet.classifier import MLPClassifier
+from xpnet.training import Epoch
+
+# Brackets are text, as in 'xpnet[cli]', and a line that is long can still be copied.
+console = Console(markup=False, highlight=False, soft_wrap=True)
+
+
+def fit(
+    classifier: MLPClassifier, X: Any, y: Any, report: Callable[[Epoch], None]
+) -> bool:
+    """Fit, with a progress bar on a terminal, and say how training ended.
+
+    Parameters
+    ----------
+    classifier : MLPClassifier
+        What to fit.
+    X, y : array
+        As for its ``fit``.
+    report : callable
+        Is given each epoch, and may print to the console.
+
+    Returns
+    -------
+    bool
+        Whether training ran to its end: False after Ctrl-C.
+    """
+    bar = Progress(
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_interactive,
+    )
+    start = time.perf_counter()
+    ending = "Trained to the last epoch"
+    finished = True
+    with bar:
+        task = bar.add_task("", total=classifier.max_iter, loss="–")
+        try:
+            for epoch in classifier.iter_fit(X, y):
+                report(epoch)
+                bar.update(task, completed=epoch.n_iter, loss=f"{epoch.loss:.4f}")
+                if epoch.converged:
+                    ending = "Stopped, since the loss no longer falls"
+        except KeyboardInterrupt:
+            ending, finished = "Interrupted; what was learnt is kept", False
+    n_iter = getattr(classifier, "n_iter_", 0)
+    if n_iter == 0:
+        console.print("Interrupted before the end of the first epoch: nothing to keep.")
+        raise typer.Exit(130)
+    seconds = time.perf_counter() - start
+    console.print(f"{ending}: {n_iter} epochs in {seconds:.1f} s.")
+    return finished

@@ -1,0 +1,160 @@
+"""Trained models in files: safetensors with the configuration in the header.
+
+A file holds numbers and text, and nothing that runs when it is read. All arrays of
+numbers are tensors, named after the attribute they come from (``coefs_.0``); the
+header's metadata has one entry, ``xpnet``, with the rest as JSON::
+
+    {"format_version": 1, "xpnet_version": …,
+     "model": {"class": "MLPClassifier", "params": {…}, "fitted": {…}}}
+
+For a pipeline, ``model`` is the list of its ``[name, model]``, and the names of its
+tensors begin with the step's.
+"""
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from xpnet.backends import get_backend
+from xpnet.exceptions import MissingDependencyError, ModelFileError
+from xpnet.persistence._files import FilePath, check_writable, write_aside
+from xpnet.persistence._packing import Tensors, pack_model, unpack_model
+
+__all__ = ["check_writable", "load", "save", "write_aside"]
+
+FORMAT_VERSION = 1
+
+
+def save(estimator: BaseEstimator, path: FilePath) -> None:
+    """Save a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or sklearn.pipeline.Pipeline
+        Fitted; a pipeline of :class:`~sklearn.preprocessing.StandardScaler` and
+        MLPClassifier, so that the model takes raw features. Parameters and fitted
+        attributes are kept, but a `random_state` that is a generator becomes None.
+    path : str or path-like
+        The file, by custom ``*.safetensors``. One that exists is replaced when the new
+        one is complete.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        The estimator is not fitted.
+    TypeError
+        It is, or has, something that a model file doesn't hold.
+    FileWriteError
+        The file can't be written.
+    MissingDependencyError
+        safetensors is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from xpnet import MLPClassifier
+    >>> X, y = np.asarray([[0.0, 1.0], [1.0, 0.0]]), np.asarray(["no", "yes"])
+    >>> clf = MLPClassifier((4,), learning_rate_init=0.1, random_state=0)
+    >>> for epoch in clf.iter_fit(X, y):
+    ...     pass
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(clf, f"{folder}/model.safetensors")
+    ...     load(f"{folder}/model.safetensors").predict(X)
+    array(['no', 'yes'], dtype='<U3')
+    """
+    tensors: Tensors = {}
+    config = {
+        "format_version": FORMAT_VERSION,
+        "xpnet_version": importlib.metadata.version("xpnet"),
+        "model": pack_model(estimator, tensors),
+    }
+    metadata = {"xpnet": json.dumps(config, ensure_ascii=False, allow_nan=False)}
+    write_aside(path, _safetensors().numpy.save(tensors, metadata))
+
+
+def load(path: FilePath, backend: str | None = None) -> Any:
+    """Load an estimator that :func:`save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    backend : str or None, default=None
+        Where the network is to live, a name that :func:`xpnet.get_backend` takes; the
+        estimator's parameter `backend` becomes the same. With None it lives on NumPy
+        and follows `X`, wherever it was trained: what a GPU learnt, a machine without
+        one can load.
+
+    Returns
+    -------
+    MLPClassifier or sklearn.pipeline.Pipeline
+        Fitted. On NumPy its predictions equal those of the one that was saved from
+        there, bit by bit.
+
+    Raises
+    ------
+    ModelFileError
+        The file is no model, or is cut short, damaged or of a newer format.
+    OSError
+        It can't be opened.
+    ImportError
+        The backend can't be used, or safetensors is not installed.
+    """
+    get_backend(backend or "numpy")  # a wrong name fails before the file is read
+    config, tensors = _read(path)
+    try:
+        model = unpack_model(config["model"], tensors, backend)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        msg = (
+            f"{path} is a model of xpnet {config.get('xpnet_version')}, but can't be "
+            f"used: {error}. Save it again; if it is from a newer xpnet, upgrade: "
+            "pip install --upgrade xpnet."
+        )
+        raise ModelFileError(msg) from error
+    return model
+
+
+def _read(path: FilePath) -> tuple[dict[str, Any], Tensors]:
+    safetensors = _safetensors()
+    with Path(path).open("rb"):  # the system's own error where it can't be
+        pass
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        msg = (
+            f"{path} is not a complete safetensors file: {error}. It was cut short, or "
+            "is no model; give a file that xpnet saved."
+        )
+        raise ModelFileError(msg) from error
+    try:
+        config = json.loads(metadata["xpnet"])
+        version = int(config["format_version"])
+    except (LookupError, TypeError, ValueError) as error:
+        msg = (
+            f"{path} is a safetensors file, but not one that xpnet saved: it has no "
+            "configuration of xpnet in its header."
+        )
+        raise ModelFileError(msg) from error
+    if version > FORMAT_VERSION:
+        msg = (
+            f"{path} has format version {version}, of xpnet "
+            f"{config.get('xpnet_version')}; this one reads up to {FORMAT_VERSION}. "
+            "Upgrade it: pip install --upgrade xpnet."
+        )
+        raise ModelFileError(msg)
+    return config, tensors
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        msg = "Model files need safetensors: pip install 'xpnet[cli]'."
+        raise MissingDependencyError(msg) from error
+    return safetensors
