@@ -1,0 +1,78 @@
+"""Everything a contributor runs, in environments of its own.
+
+Examples::
+
+    nox                          # lint, typecheck, tests
+    nox -s tests -- -k softmax   # what stands behind -- goes to pytest
+    nox -s tests_backends        # adds torch and JAX
+    nox -s docs
+
+MNIST's four files, for the tests that train on it, are found through the environment
+variable XPNET_DATA; without it these tests are skipped.
+"""
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "typecheck", "tests"]
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+
+ROOT = Path(__file__).parent.resolve()
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+# What `tests_backends` is known to pass with; ranges are in pyproject.toml.
+TORCH, JAX = "torch==2.13.0", "jax==0.10.2"
+
+
+def _install(session: nox.Session, *groups: str, extras: str = "cli,plot") -> None:
+    requirements = nox.project.dependency_groups(PYPROJECT, *groups)
+    session.install("-e", f".[{extras}]", *requirements)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, and that the formatter would change nothing."""
+    session.install("ruff==0.17.6")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Check types, strictly."""
+    _install(session, "lint")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the suite on NumPy and array-api-strict."""
+    _install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def tests_backends(session: nox.Session) -> None:
+    """Run the suite on torch and JAX too; none of them may be skipped."""
+    _install(session, "test")
+    session.install(TORCH, JAX)
+    require = ["--require-backend=torch", "--require-backend=jax"]
+    session.run("pytest", *require, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    _install(session, "docs")
+    session.run(
+        "sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs
+    )
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the source distribution and the wheel."""
+    session.install("build")
+    session.run("python", "-m", "build")
