@@ -146,12 +146,14 @@ def _check_shapes(estimator: BaseEstimator) -> None:
     shapes: dict[str, tuple[Any, Any]] = {
         name: (value.shape, (n_features,))
         for name, value in vars(estimator).items()
-        if isinstance(value, np.ndarray)
+        if name.endswith("_") and isinstance(value, np.ndarray)
     }
     if hasattr(estimator, "coefs_"):
-        sizes = [n_features, *(b.shape[0] for b in estimator.intercepts_)]
+        hidden = [W.shape[1] for W in estimator.coefs_[:-1]]
+        sizes = [n_features, *hidden, estimator.n_outputs_]
         shapes["coefs_"] = [W.shape for W in estimator.coefs_], list(pairwise(sizes))
-        shapes["intercepts_"] = sizes[-1], estimator.n_outputs_
+        biases = [b.shape for b in estimator.intercepts_]
+        shapes["intercepts_"] = biases, [(n_units,) for n_units in sizes[1:]]
     if "classes_" in shapes:
         n_classes = max(2, estimator.n_outputs_)  # two classes share one output
         shapes["classes_"] = estimator.classes_.shape, (n_classes,)
