@@ -1,0 +1,61 @@
+"""The pages keep up with the package: every public symbol, every module."""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import xpnet
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def public_modules():
+    """Return the public modules; those of the command line have no callers."""
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(xpnet.__path__, "xpnet.")
+        if "._" not in module.name and not module.name.startswith("xpnet.cli")
+    ]
+    return [xpnet, *map(importlib.import_module, names)]
+
+
+def documented():
+    """Return the names in ``docs/api.md`` and the objects that they stand for."""
+    objects, module = {}, ""
+    for line in (DOCS / "api.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.split()[-1]
+        elif match := re.match(r"(?:   |\.\. py:\w+:: )(\w+)$", line):
+            name = match[1]
+            objects[f"{module}.{name}"] = getattr(importlib.import_module(module), name)
+    return objects
+
+
+def test_every_public_symbol_is_in_the_api_page():
+    pages = {
+        (path.rpartition(".")[2], id(thing)) for path, thing in documented().items()
+    }
+    missing = [
+        f"{module.__name__}.{name}"
+        for module in public_modules()
+        for name in module.__all__
+        if (name, id(getattr(module, name))) not in pages
+    ]
+    assert not missing
+
+
+def test_the_api_page_has_public_symbols_only():
+    public = {
+        f"{module.__name__}.{name}"
+        for module in public_modules()
+        for name in module.__all__
+    }
+    assert not documented().keys() - public
+
+
+def test_every_module_is_in_the_table_of_layers():
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    table = [line for line in page.splitlines() if line.startswith("|")]
+    listed = set(re.findall(r"`(\w+)`", " ".join(line.split("|")[2] for line in table)))
+    assert listed == {module.name for module in pkgutil.iter_modules(xpnet.__path__)}

@@ -1,0 +1,60 @@
+"""The examples run, and what they assert about themselves holds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(script: str, folder: Path, *arguments: str) -> str:
+    """Run an example in a folder of its own, with warnings as errors."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / script, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def test_each_example_is_run_here():
+    scripts = {path.name for path in EXAMPLES.glob("*.py")}
+    here = Path(__file__).read_text(encoding="utf-8")
+    assert scripts
+    assert all(f'"{script}"' in here for script in scripts)
+
+
+@pytest.mark.parametrize("script", ["backprop_by_hand.py", "digits_classifier.py"])
+def test_on_numpy(script, tmp_path):
+    assert run(script, tmp_path)
+
+
+def test_same_code_two_backends(backend, tmp_path):
+    output = run("same_code_two_backends.py", tmp_path, "--backend", backend.name)
+    assert f"{backend.name}: loss" in output
+
+
+def test_softmax_from_scratch(tmp_path):
+    if not os.environ.get("XPNET_DATA"):
+        give_up = pytest.fail if os.environ.get("XPNET_REQUIRE_MNIST") else pytest.skip
+        give_up("XPNET_DATA doesn't name the folder of MNIST's four files")
+    output = run("softmax_from_scratch.py", tmp_path, "--iterations", "3")
+    assert "agrees" in output
+    assert (tmp_path / "softmax_from_scratch.png").stat().st_size > 0
+
+
+def test_softmax_from_scratch_says_how_to_get_mnist(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / "softmax_from_scratch.py", "--data-home", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert "Put the four MNIST files there" in ran.stderr
