@@ -10,7 +10,7 @@ def main() -> None:
     try:
         from xpnet.cli.app import app
     except ModuleNotFoundError as error:
-        if error.name not in ("rich", "typer"):
+        if (error.name or "").partition(".")[0] not in ("rich", "typer"):
             raise
         sys.stderr.write(
             "xpnet's command line needs typer and rich: pip install 'xpnet[cli]'\n"
