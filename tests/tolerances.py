@@ -16,3 +16,7 @@ SIGMAS = 5
 
 TRAJECTORY = 1e-8
 """Thirty epochs of scikit-learn's, relative to the norm of the array."""
+
+TUTORIAL_ON_NUMPY = 1e-10
+TUTORIAL_ELSEWHERE = 1e-9
+"""The costs that the tutorial printed, relative."""
