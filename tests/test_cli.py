@@ -33,10 +33,12 @@ XPNET = [sys.executable, "-c", "from xpnet.cli import main; main()"]
 def folder(tmp_path, monkeypatch):
     """An empty folder to work in, no data elsewhere, and one thread.
 
-    On matrices this small several threads only wait for each other.
+    On matrices this small several threads only wait for each other. Processes buffer
+    their output, as they do by default.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XPNET_DATA", raising=False)
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     with threadpool_limits(1):
         yield tmp_path
@@ -370,6 +372,7 @@ def test_a_reader_that_has_had_enough(iris):
         assert process.stdout.readline().startswith(b"class,p_setosa")
         process.stdout.close()
         assert process.stderr.read() == b""
+    assert process.returncode == 1
 
 
 # ------------------------------------------------------------------- the other commands

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import typer
 from rich.console import Console
@@ -21,9 +21,10 @@ from xpnet.training import Epoch
 console = Console(markup=False, highlight=False, soft_wrap=True)
 
 
-def fit(
-    classifier: MLPClassifier, X: Any, y: Any, report: Callable[[Epoch], None]
-) -> bool:
+Report: TypeAlias = Callable[[Epoch], None]
+
+
+def fit(classifier: MLPClassifier, X: Any, y: Any, report: Report) -> bool:
     """Fit, with a progress bar on a terminal, and say how training ended.
 
     Parameters

@@ -3,7 +3,6 @@
 import io
 import math
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,12 @@ from sklearn.pipeline import make_pipeline
 from xpnet.backends import get_backend
 from xpnet.classifier import MLPClassifier
 from xpnet.cli import options, tutorial
-from xpnet.cli.data import BUNDLED, Task, load_task
-from xpnet.cli.progress import console, fit
+from xpnet.cli.data import BUNDLED, load_task
+from xpnet.cli.progress import Report, console, fit
 from xpnet.exceptions import MissingDependencyError
 from xpnet.persistence import check_writable, save, write_aside
 from xpnet.plotting import plot_loss_curve
 from xpnet.training import Epoch
-
-Report = Callable[[Epoch], None]
 
 IDLE = {
     "digits": {"--target", "--data-home", "--tutorial"},
@@ -106,8 +103,23 @@ def train(
         test_fraction=test_fraction,
         seed=seed,
     )
-    finished = _fit_and_test(classifier, task, rerun=rerun)
+    train_set = task.scaler.transform(task.X_train), task.y_train
+    test_set = task.scaler.transform(task.X_test), task.y_test
+    console.print(
+        f"{len(task.y_train):,} samples to train on, {len(task.y_test):,} to test with; "
+        f"{task.scaler.n_features_in_} features, {len(np.unique(task.y_train))} classes."
+    )
+    if rerun:
+        report = _tutorial_lines(classifier, *train_set)
+    else:
+        report = _epoch_lines(classifier, *test_set)
+    finished = fit(classifier, *train_set, report)
+    # Before anything else: what was learnt can't be lost any more.
     save(make_pipeline(task.scaler, classifier), model_file)
+    for name, part in (("train", train_set), ("test", test_set)):
+        console.print(f"{name:>5} accuracy {classifier.score(*part):.2%}")
+    if rerun:
+        console.print(tutorial.FINAL)
     console.print(f"Wrote the model to {model_file}.")
     try:
         write_aside(picture_file, _png(classifier))
@@ -136,30 +148,6 @@ def _refuse_idle_options(ctx: typer.Context, data: str, rerun: bool) -> None:
             if IDLE[kind].intersection(param.opts):
                 msg = f"it has no effect with {kind}; leave it out"
                 raise typer.BadParameter(msg, param_hint=f"'{param.opts[0]}'")
-
-
-def _fit_and_test(classifier: MLPClassifier, task: Task, *, rerun: bool) -> bool:
-    """Fit, tell of it, and return whether training ran to its end."""
-    train_set = task.scaler.transform(task.X_train), task.y_train
-    test_set = task.scaler.transform(task.X_test), task.y_test
-    console.print(
-        f"{len(task.y_train):,} samples to train on, {len(task.y_test):,} to test with; "
-        f"{task.scaler.n_features_in_} features, {len(np.unique(task.y_train))} classes."
-    )
-    if rerun:
-        report = _tutorial_lines(classifier, *train_set)
-    else:
-        report = _epoch_lines(classifier, *test_set)
-    finished = fit(classifier, *train_set, report)
-    for name, part in (("train", train_set), ("test", test_set)):
-        console.print(f"{name:>5} accuracy {classifier.score(*part):.2%}")
-    if rerun:
-        console.print(
-            f"The tutorial's, after {tutorial.SETTINGS['max_iter']:,} iterations: train "
-            f"{tutorial.FINAL_TRAIN_ACCURACY:.2f}%, test "
-            f"{tutorial.FINAL_TEST_ACCURACY:.2f}%"
-        )
-    return finished
 
 
 def _epoch_lines(classifier: MLPClassifier, X_test: Any, y_test: Any) -> Report:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read_table(path: str | os.PathLike[str]) -> "pd.DataFrame":
-    """Read a table from a CSV or Parquet file.
+    r"""Read a table from a CSV or Parquet file.
 
     Parameters
     ----------
@@ -36,6 +36,15 @@ def read_table(path: str | os.PathLike[str]) -> "pd.DataFrame":
         It can't be opened.
     MissingDependencyError
         pandas or pyarrow is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     print("length,fish", "0.5,pike", sep="\n", file=file, flush=True)
+    ...     read_table(file.name)
+       length  fish
+    0     0.5  pike
     """
     suffix = Path(path).suffix.lower()
     if suffix not in (".csv", ".parquet"):
