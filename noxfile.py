@@ -67,7 +67,12 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     _install(session, "docs")
     session.run(
-        "sphinx-build", "-W", "--keep-going", "docs", "docs/_build/html", *session.posargs
+        "sphinx-build",
+        "-W",
+        "--keep-going",
+        "docs",
+        "docs/_build/html",
+        *session.posargs,
     )
 
 

@@ -35,7 +35,7 @@ def compare_with_network(params, X, targets):
     """Assert that Network computes the same gradient."""
     _, (dW1, db1, dW2, db2) = loss_and_gradients(*params, X, targets)
     W1, b1, W2, b2 = params
-    network = Network.from_sizes([64, 30, 10], "logistic")
+    network = Network.from_sizes([64, 30, 10], ["logistic"])
     logits, backward = network.forward([(W1, b1), (W2, b2)], X)
     _, d_logits = softmax_cross_entropy(logits, targets)
     by_hand = network.flatten([(dW1, db1), (dW2, db2)])

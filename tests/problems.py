@@ -31,7 +31,9 @@ class Problem:
         n_outputs: int = 3,
     ) -> Self:
         """Draw eight samples of four features, on the host in float64."""
-        network = Network.from_sizes([4, *hidden, n_outputs], activation)
+        network = Network.from_sizes(
+            [4, *hidden, n_outputs], [activation] * len(hidden)
+        )
         classes = rng.integers(max(n_outputs, 2), size=8)
         return cls(
             network,

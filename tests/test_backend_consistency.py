@@ -49,15 +49,21 @@ def compare(
 # -------------------------------------------------------------------- operation, loss
 
 
+OTHERS = {"get_activation", "average"}
+"""They return functions, or write into what they are given."""
+
+
 def functions_of(module: Any) -> list[Callable]:
     members = [getattr(module, name) for name in module.__all__]
-    return [member for member in members if inspect.isfunction(member)]
+    functions = [member for member in members if inspect.isfunction(member)]
+    return [function for function in functions if function.__name__ not in OTHERS]
 
 
 def arguments(
     function: Callable, backend: Backend, dtype: str, rng: np.random.Generator
 ) -> dict[str, Any]:
     """Make arguments for a function of xpnet by the names of its parameters."""
+    parameters = inspect.signature(function).parameters
     numbers, gradients = rng.normal(size=(2, 6, 4))
     probs = rng.dirichlet(np.ones(4), size=6)
     classes = rng.integers(4, size=6)
@@ -68,13 +74,20 @@ def arguments(
         "probs": probs,
         "log_probs": np.log(probs),
         "targets": np.eye(4)[classes],
+        "weights": rng.uniform(size=6),
+        "X": numbers,
     }
+    if function is losses.gaussian_nll:  # means and variances of two targets
+        host["targets"] = gradients[:, :2]
     others = {
         "y": backend.asarray(classes, "int32"),
-        "n_classes": 4,
+        "codes": backend.asarray(np.stack([classes % 2, classes // 2], axis=1)),
+        "n_classes": 4 if "y" in parameters else (2, 2),
+        "delta": 0.5,
+        "level": 0.3,
         "dtype": getattr(backend.xp, dtype),
     }
-    needed = [name for name in inspect.signature(function).parameters if name != "out"]
+    needed = [name for name in parameters if name != "out"]
     return {
         name: others[name] if name in others else backend.asarray(host[name], dtype)
         for name in needed
@@ -99,7 +112,7 @@ def test_functions(
         before = arguments(function, backend, dtype, np.random.default_rng(1))
         results = function(**given)
         for name, array in given.items():
-            if name not in ("n_classes", "dtype"):
+            if name not in ("n_classes", "dtype", "delta", "level"):
                 assert_close(array, before[name], factor=EXACT)
         return list(results) if isinstance(results, tuple) else [results]
 

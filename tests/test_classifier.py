@@ -36,7 +36,9 @@ from xpnet.exceptions import (
 from xpnet.testing import assert_close
 from xpnet.training import Plateau
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Stochastic Optimizer", "ignore:lbfgs failed"
+)
 
 METHODS = ["predict", "predict_proba", "predict_log_proba", "decision_function"]
 
@@ -336,20 +338,41 @@ PARAMETERS: dict[str, Any] = {
     "solver": "adam",
     "alpha": 1.0,
     "batch_size": 30,
+    "learning_rate": "invscaling",
     "learning_rate_init": 0.05,
+    "power_t": 0.1,
     "max_iter": 5,
     "shuffle": False,
     "random_state": 1,
     "tol": 1e9,
     "verbose": True,
+    "warm_start": True,
     "momentum": 0.5,
     "nesterovs_momentum": False,
+    "early_stopping": True,
+    "validation_fraction": 0.3,
+    "beta_1": 0.5,
+    "beta_2": 0.9,
+    "epsilon": 0.1,
     "n_iter_no_change": 1,
+    "max_fun": 3,
+    "class_weight": {0: 5.0},
+    "scoring": "loss",
+    "max_time": 1e-9,
     "backend": "strict",
     "dtype": "float32",
     "init": "he_normal",
 }
 """Another value for each."""
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "power_t": {"learning_rate": "invscaling"},
+    "validation_fraction": {"early_stopping": True},
+    "scoring": {"early_stopping": True},
+    **{name: {"solver": "adam"} for name in ("beta_1", "beta_2", "epsilon")},
+    "max_fun": {"solver": "lbfgs", "learning_rate_init": 0.001, "batch_size": "auto"},
+}
+"""What else must be set for a parameter to have an effect."""
 
 
 def test_no_parameter_is_left_out() -> None:
@@ -368,8 +391,10 @@ def test_every_parameter_does_something(
             "tol": 1e9 if name == "n_iter_no_change" else 0.0,  # stop by it alone
             "n_iter_no_change": 10,
         }
-        clf = quick(**(settings | changed)).fit(X, y)
-        return clf.n_iter_, repr(clf.coefs_), capsys.readouterr().out
+        clf = quick(**(settings | NEEDED.get(name, {}) | changed)).fit(X, y)
+        first = clf.n_iter_, repr(clf.coefs_), clf.validation_scores_
+        clf.fit(X, y)  # again, for warm_start
+        return *first, repr(clf.coefs_), capsys.readouterr().out
 
     assert outcome() == outcome()
     assert outcome() != outcome(**{name: PARAMETERS[name]})
@@ -624,7 +649,7 @@ BAD_LABELS: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
     ),
     "NaN": (lambda y: np.where(y == 1, np.nan, y), "Input y contains NaN"),
     "continuous": (lambda y: y + 0.25, "Unknown label type: continuous"),
-    "a matrix": (lambda y: np.stack([y, y], axis=1), "1d array"),
+    "three axes": (lambda y: y[:, None, None], "dim 3|1d array"),
 }
 
 
@@ -676,16 +701,28 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("alpha", -1.0),
     ("batch_size", 0),
     ("batch_size", "all"),
+    ("learning_rate", "falling"),
     ("learning_rate_init", 0.0),
+    ("power_t", -0.5),
     ("max_iter", 0),
     ("shuffle", "no"),
     ("random_state", "seed"),
     ("tol", -1e-9),
     ("verbose", "loud"),
+    ("warm_start", "no"),
     ("momentum", 1.1),
     ("nesterovs_momentum", "no"),
+    ("early_stopping", "no"),
+    ("validation_fraction", 1.0),
+    ("beta_1", 1.0),
+    ("beta_2", -0.1),
+    ("epsilon", 0.0),
     ("n_iter_no_change", 0),
     ("n_iter_no_change", 2.5),
+    ("max_fun", 0),
+    ("class_weight", "heavy"),
+    ("scoring", 1),
+    ("max_time", 0.0),
     ("backend", 3),
     ("dtype", "float16"),
     ("init", "zeros"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.special
 from problems import WRITING
+from scipy.special import expit
 from tolerances import ELEMENTWISE, EXACT
 
 from xpnet import Backend
@@ -34,11 +35,30 @@ on_writing_backends = pytest.mark.parametrize("backend", WRITING, indirect=True)
 EXTREMES = np.asarray([-1e4, -800.0, -40.0, -1e-9, 0.0, 1e-9, 40.0, 800.0, 1e4])
 """Logits at which a naive exponential overflows, vanishes or rounds away."""
 
+SELU = 1.0507009873554804934, 1.6732632423543772848
+GELU = np.sqrt(2.0 / np.pi)
+
+
+def elu(Z: np.ndarray, alpha: float = 1.0) -> np.ndarray:
+    return np.where(Z > 0.0, Z, alpha * np.expm1(np.minimum(Z, 0.0)))
+
+
+def gelu_argument(Z: np.ndarray) -> np.ndarray:
+    return GELU * (Z + 0.044715 * Z**3)
+
+
 ORACLES: dict[Callable, Callable] = {
     ACTIVATIONS["identity"].forward: lambda Z: Z,
     ACTIVATIONS["logistic"].forward: scipy.special.expit,
     ACTIVATIONS["tanh"].forward: np.tanh,
     ACTIVATIONS["relu"].forward: lambda Z: np.where(Z > 0.0, Z, 0.0),
+    ACTIVATIONS["leaky_relu"].forward: lambda Z: np.where(Z > 0.0, Z, 0.01 * Z),
+    ACTIVATIONS["elu"].forward: elu,
+    ACTIVATIONS["selu"].forward: lambda Z: SELU[0] * elu(Z, SELU[1]),
+    ACTIVATIONS["softplus"].forward: lambda Z: np.logaddexp(Z, 0.0),
+    ACTIVATIONS["gelu"].forward: lambda Z: Z * expit(2.0 * gelu_argument(Z)),
+    ACTIVATIONS["silu"].forward: lambda Z: Z * expit(Z),
+    ACTIVATIONS["mish"].forward: lambda Z: Z * np.tanh(np.logaddexp(Z, 0.0)),
     softmax: lambda Z: scipy.special.softmax(Z, axis=1),
     log_softmax: lambda Z: scipy.special.log_softmax(Z, axis=1),
     log_sigmoid: scipy.special.log_expit,
@@ -46,11 +66,24 @@ ORACLES: dict[Callable, Callable] = {
 
 DERIVATIVES = {
     "identity": np.ones_like,
-    "logistic": lambda A: A * (1.0 - A),
-    "tanh": lambda A: 1.0 - A**2,
-    "relu": lambda A: np.where(A > 0.0, 1.0, 0.0),
+    "logistic": lambda Z: expit(Z) * expit(-Z),
+    "tanh": lambda Z: 1.0 / np.cosh(Z) ** 2,
+    "relu": lambda Z: np.where(Z > 0.0, 1.0, 0.0),
+    "leaky_relu": lambda Z: np.where(Z > 0.0, 1.0, 0.01),
+    "elu": lambda Z: np.where(Z > 0.0, 1.0, np.exp(Z)),
+    "selu": lambda Z: SELU[0] * np.where(Z > 0.0, 1.0, SELU[1] * np.exp(Z)),
+    "softplus": expit,
+    "gelu": lambda Z: (
+        expit(2.0 * gelu_argument(Z))
+        + Z * GELU * (1.0 + 0.134145 * Z**2) / (2.0 * np.cosh(gelu_argument(Z)) ** 2)
+    ),
+    "silu": lambda Z: expit(Z) + Z * expit(Z) * expit(-Z),
+    "mish": lambda Z: (
+        np.tanh(np.logaddexp(Z, 0.0))
+        + Z * expit(Z) / np.cosh(np.logaddexp(Z, 0.0)) ** 2
+    ),
 }
-"""g'(Z), in terms of A = g(Z)."""
+"""g'(Z)."""
 
 
 @pytest.mark.parametrize("function", ORACLES, ids=lambda f: f.__name__)
@@ -75,9 +108,10 @@ def test_extremes(function: Callable, backend: Backend, dtype: str) -> None:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_derivatives(name: str, backend: Backend, rng: np.random.Generator) -> None:
     Z, dA = rng.normal(size=(2, 5, 4))
-    A = ORACLES[ACTIVATIONS[name].forward](Z)
-    actual = ACTIVATIONS[name].backward(backend.asarray(dA), backend.asarray(A))
-    desired = backend.asarray(dA * DERIVATIVES[name](A))
+    activation = ACTIVATIONS[name]
+    saved = Z if activation.saves_input else ORACLES[activation.forward](Z)
+    actual = activation.backward(backend.asarray(dA), backend.asarray(saved))
+    desired = backend.asarray(dA * DERIVATIVES[name](Z))
     assert_close(actual, desired, factor=ELEMENTWISE)
 
 
@@ -87,14 +121,17 @@ def test_activations_write_into_out(
     name: str, backend: Backend, rng: np.random.Generator
 ) -> None:
     Z, dA = (backend.asarray(x) for x in rng.normal(size=(2, 5, 4)))
-    forward, backward = ACTIVATIONS[name]
-    A, dZ = forward(Z), backward(dA, forward(Z))
+    forward, backward, saves_input = ACTIVATIONS[name]
+    A = forward(Z)
+    saved = backend.xp.asarray(Z, copy=True) if saves_input else A
+    dZ = backward(dA, saved)
     out = empty_like(Z, Z.shape)
     assert_close(forward(Z, out=out), A, factor=EXACT)
-    assert_close(backward(dA, A, out=out), dZ, factor=EXACT)
-    # In place, as the network uses them: A over Z, and dZ over dA.
-    assert_close(forward(Z, out=Z), A, factor=EXACT)
-    assert_close(backward(dA, A, out=dA), dZ, factor=EXACT)
+    assert_close(backward(dA, saved, out=out), dZ, factor=EXACT)
+    # In place, as the network uses them: dZ over dA, and A over Z where it may be.
+    assert_close(backward(dA, saved, out=dA), dZ, factor=EXACT)
+    if not saves_input:
+        assert_close(forward(Z, out=Z), A, factor=EXACT)
 
 
 @on_writing_backends

@@ -10,6 +10,7 @@ from xpnet import Backend
 from xpnet._typing import Array
 from xpnet.functional import (
     ACTIVATIONS,
+    Activation,
     log_softmax,
     log_softmax_backward,
     softmax,
@@ -18,6 +19,12 @@ from xpnet.functional import (
 )
 from xpnet.losses import (
     Loss,
+    absolute_error,
+    gaussian_nll,
+    huber,
+    multioutput_cross_entropy,
+    poisson,
+    quantile,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
     squared_error,
@@ -28,14 +35,18 @@ from xpnet.training import Objective
 
 PAIRS = {
     **ACTIVATIONS,
-    "softmax": (softmax, softmax_backward),
-    "log_softmax": (log_softmax, log_softmax_backward),
+    "softmax": Activation(softmax, softmax_backward),
+    "log_softmax": Activation(log_softmax, log_softmax_backward),
 }
 
 LOSSES: dict[Loss, int] = {
     softmax_cross_entropy: 3,
     sigmoid_cross_entropy: 1,
     squared_error: 2,
+    absolute_error: 2,
+    huber: 2,
+    quantile: 1,
+    poisson: 2,
 }
 """Each loss, and a number of outputs for it."""
 
@@ -47,12 +58,12 @@ def weighted(backend: Backend, A: Array, weights: Array) -> Array:
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_functions(name: str, backend: Backend, rng: np.random.Generator) -> None:
-    forward, backward = PAIRS[name]
+    forward, backward, saves_input = PAIRS[name]
     Z, dA = (backend.asarray(x) for x in rng.normal(size=(2, 3, 4)))
 
     def value_and_gradient(Z: Array) -> tuple[Array, Array]:
         A = forward(Z)
-        return weighted(backend, A, dA), backward(dA, A)
+        return weighted(backend, A, dA), backward(dA, Z if saves_input else A)
 
     check_gradients(value_and_gradient, Z)
 
@@ -74,6 +85,21 @@ def test_losses(loss: Loss, backend: Backend, rng: np.random.Generator) -> None:
     targets = rng.dirichlet(np.ones(3), size=5)[:, : LOSSES[loss]]
     targets = backend.asarray(targets)
     check_gradients(lambda Z: loss(Z, targets), logits)
+    weights = backend.asarray(rng.uniform(size=5))
+    check_gradients(lambda Z: loss(Z, targets, weights), logits)
+
+
+def test_losses_of_other_shapes(backend: Backend, rng: np.random.Generator) -> None:
+    """Two outputs a target, and three and two classes side by side."""
+    weights = backend.asarray(rng.uniform(size=5))
+    outputs = backend.asarray(rng.normal(size=(5, 4)))
+    targets = backend.asarray(rng.normal(size=(5, 2)))
+    check_gradients(lambda Z: gaussian_nll(Z, targets, weights), outputs)
+    logits = backend.asarray(rng.normal(size=(5, 5)))
+    codes = backend.asarray(np.stack([np.arange(5) % 3, np.arange(5) % 2], axis=1))
+    check_gradients(
+        lambda Z: multioutput_cross_entropy(Z, codes, weights, n_classes=(3, 2)), logits
+    )
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -18,7 +18,9 @@ LAYERS = [
     {"backends", "functional", "initializers"},
     {"losses", "network", "optimizers", "schedules"},
     {"training", "callbacks"},
-    {"_validation", "datasets", "plotting"},
+    {"_custom", "_parameters", "_run", "_targets", "_validation"},
+    {"datasets", "plotting"},
+    {"_mlp"},
     {"classifier", "regressor"},
     {"persistence"},  # it builds the estimators that it reads
     {"xpnet"},  # the public names
@@ -36,7 +38,8 @@ MATHEMATICS = {
 WHERE = {
     "numpy": {
         *("_namespace", "initializers", "training", "testing"),
-        *("_validation", "datasets", "persistence", "plotting"),
+        *("_custom", "_parameters", "_run", "_targets", "_validation"),
+        *("datasets", "persistence", "plotting", "_mlp"),
         *("classifier", "regressor", "cli"),
     },
     "array_api_compat": {"_namespace", "backends"},

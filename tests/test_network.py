@@ -21,7 +21,7 @@ by_hidden = pytest.mark.parametrize("hidden", HIDDEN, ids=str)
 
 
 def test_sizes_and_activations() -> None:
-    network = Network.from_sizes([4, 5, 3, 2], "relu")
+    network = Network.from_sizes([4, 5, 3, 2], ["relu", "relu"])
     assert network.layers == (Dense(4, 5, "relu"), Dense(5, 3, "relu"), Dense(3, 2))
     assert network.layers[-1].activation == "identity"
     assert network.n_weights == 4 * 5 + 5 * 3 + 3 * 2
@@ -29,7 +29,7 @@ def test_sizes_and_activations() -> None:
 
 
 def test_views_are_in_scikit_learns_order(backend: Backend) -> None:
-    network = Network.from_sizes([2, 3, 1], "relu")
+    network = Network.from_sizes([2, 3, 1], ["relu"])
     params = backend.asarray(np.arange(13.0))
     (W1, b1), (W2, b2) = network.views(params)
     for actual, desired in [

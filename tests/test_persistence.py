@@ -76,9 +76,9 @@ def assert_same(actual, desired):
 
 def assert_same_attributes(actual, desired):
     assert type(actual) is type(desired)
-    assert vars(actual).keys() == vars(desired).keys()
-    for name, value in vars(desired).items():
-        assert_same(getattr(actual, name), value)
+    assert vars(actual).keys() == vars(desired).keys() - {"_progress"}
+    for name, value in vars(actual).items():
+        assert_same(value, getattr(desired, name))
 
 
 # ------------------------------------------------------------------------- round trips
@@ -228,7 +228,9 @@ Impostor = type("StandardScaler", (PCA,), {})
     ids=["PCA", "subclass", "impostor", "PCA in a pipeline", "passthrough", "string"],
 )
 def test_not_a_model(estimator, path):
-    with pytest.raises(TypeError, match="holds MLPClassifier or StandardScaler"):
+    with pytest.raises(
+        TypeError, match="holds MLPClassifier or MLPRegressor or Standard"
+    ):
         save(estimator, path)
 
 

@@ -48,6 +48,13 @@ def test_gradients_are_those_of_torchs_autograd(
         "logistic": torch.sigmoid,
         "tanh": torch.tanh,
         "relu": torch.relu,
+        "leaky_relu": torch.nn.LeakyReLU(0.01),
+        "elu": torch.nn.ELU(),
+        "selu": torch.selu,
+        "softplus": torch.nn.Softplus(),
+        "gelu": torch.nn.GELU("tanh"),
+        "silu": torch.nn.SiLU(),
+        "mish": torch.nn.Mish(),
     }[activation]
     *inner, last = problem.network.views(params)
     A = torch.tensor(problem.X)
@@ -171,7 +178,7 @@ def fit_both(
     return ours, theirs
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
 @pytest.mark.parametrize(
     "solver",
     [

@@ -14,12 +14,14 @@ from xpnet._typing import Array
 from xpnet.exceptions import DivergenceError
 from xpnet.losses import softmax_cross_entropy
 from xpnet.optimizers import SGD, Adam
+from xpnet.schedules import Constant
 from xpnet.testing import assert_close
 from xpnet.training import (
+    Data,
     Epoch,
     Objective,
     Plateau,
-    batches,
+    Progress,
     step_coefficients,
     train,
     training_step,
@@ -30,23 +32,18 @@ def run(
     problem: Problem, *, alpha: float = 0.0, **options: Any
 ) -> tuple[list[Epoch], Objective]:
     """Train on a copy of the parameters."""
-    settings: dict[str, Any] = {
-        "optimizer": SGD(),
-        "learning_rate": 0.1,
-        "batch_size": 3,
-        "max_iter": 3,
-        "plateau": Plateau(0.0, math.inf),
-        "random_state": np.random.RandomState(0),
-    }
     objective = Objective(problem.network, softmax_cross_entropy, alpha)
-    epochs = train(
-        objective,
-        params=problem.params,
-        X=problem.X,
-        targets=problem.targets,
-        **(settings | options),
+    optimizer = options.pop("optimizer", SGD())
+    progress = Progress(
+        problem.params,
+        optimizer.init(problem.params),
+        options.pop("schedule", Constant(0.1)),
+        options.pop("plateau", Plateau(0.0, math.inf)),
+        options.pop("random_state", np.random.RandomState(0)),
     )
-    return list(epochs), objective
+    settings: dict[str, Any] = {"batch_size": 3, "max_iter": 3} | options
+    data = Data(problem.X, problem.targets)
+    return list(train(progress, objective, optimizer, data, **settings)), objective
 
 
 @pytest.fixture
@@ -89,10 +86,9 @@ def test_batches_cover_all_rows_once(
 ) -> None:
     here = problem.on(backend)
     order = np.random.RandomState(0).permutation(8).astype(np.int32)
-    pieces = list(
-        batches(here.X, here.targets, batch_size, order if shuffled else None)
-    )
-    assert [X.shape[0] for X, _ in pieces] == rows
+    data = Data(here.X, here.targets)
+    pieces = list(data.batches(batch_size, order if shuffled else None))
+    assert [batch.X.shape[0] for batch in pieces] == rows
     expected = order if shuffled else np.arange(8)
     for position, host in enumerate((problem.X, problem.targets)):
         joined = backend.xp.concat([piece[position] for piece in pieces], axis=0)
@@ -100,7 +96,7 @@ def test_batches_cover_all_rows_once(
 
 
 def test_batches_in_order_copy_nothing(problem: Problem) -> None:
-    for X, targets in batches(problem.X, problem.targets, 3, None):
+    for X, targets, _ in Data(problem.X, problem.targets).batches(3, None):
         assert np.shares_memory(X, problem.X)
         assert np.shares_memory(targets, problem.targets)
 
@@ -117,7 +113,7 @@ def orders_seen(problem: Problem, monkeypatch: pytest.MonkeyPatch, **options: An
     """Return the order of the samples in each epoch."""
     seen: list[np.ndarray] = []
 
-    def watch(_objective: Objective, _params: Array, X: Array, *_: Any) -> Any:
+    def watch(_: Objective, _params: Array, X: Array, *_args: Any, **_kw: Any) -> Any:
         seen.append(X[:, 0])
         return 0.0, None
 
@@ -156,7 +152,7 @@ def test_one_batch_of_all_needs_no_order(problem: Problem) -> None:
 def test_coefficients_count_steps_from_one(backend: Backend, dtype: str) -> None:
     ref = backend.asarray(np.zeros(1), dtype)
     adam = Adam()
-    table = step_coefficients(adam, 0.5, n_iter=3, n_steps=4, ref=ref)
+    table = step_coefficients(adam, 0.5, t=9, n_steps=4, ref=ref)
     assert len(table) == 4
     for t, (actual,) in zip(range(9, 13), table, strict=True):
         desired = backend.asarray(adam.coefficients(0.5, t), dtype)[0]
@@ -282,18 +278,17 @@ def test_divergence_ends_training_where_it_happens(
 ) -> None:
     """The penalty's step makes weights 1e100 times larger: the third squares to inf."""
     here = problem.on(backend)
-    epochs = train(
-        Objective(here.network, softmax_cross_entropy, alpha=8.0),
-        SGD(momentum=0.0),
+    sgd = SGD(momentum=0.0)
+    progress = Progress(
         here.params,
-        here.X,
-        here.targets,
-        learning_rate=1e100,
-        batch_size=8,
-        max_iter=50,
-        plateau=Plateau(0.0, math.inf),
-        random_state=np.random.RandomState(0),
+        sgd.init(here.params),
+        Constant(1e100),
+        Plateau(0.0, math.inf),
+        np.random.RandomState(0),
     )
+    objective = Objective(here.network, softmax_cross_entropy, alpha=8.0)
+    data = Data(here.X, here.targets)
+    epochs = train(progress, objective, sgd, data, batch_size=8, max_iter=50)
     assert [math.isfinite(next(epochs).loss) for _ in range(2)] == [True, True]
     with pytest.raises(DivergenceError) as caught:
         next(epochs)

@@ -21,3 +21,9 @@ TRAJECTORY = 1e-10  # 4.2e-14
 TUTORIAL_ON_NUMPY = 1e-10  # 5.0e-16
 TUTORIAL_ELSEWHERE = 1e-9  # 3.5e-16
 """The costs that the tutorial printed, relative."""
+
+GRADIENT = {"rtol": 1e-6, "atol": 1e-8}
+"""Of central differences in float64, with steps of 1e-6; 9e-10 was needed."""
+
+ROUNDING = {"rtol": 1e-14, "atol": 1e-16}
+"""A few float64 operations on the host, in another order."""

@@ -3,10 +3,12 @@
 from xpnet.backends import Backend, available_backends, get_backend
 from xpnet.classifier import MLPClassifier
 from xpnet.persistence import load, save
+from xpnet.regressor import MLPRegressor
 
 __all__ = [
     "Backend",
     "MLPClassifier",
+    "MLPRegressor",
     "available_backends",
     "get_backend",
     "load",

@@ -11,7 +11,13 @@ from typing import Any, cast
 
 import array_api_compat
 import numpy as np
-from array_api_compat import device, is_array_api_obj, is_numpy_array
+import scipy.sparse
+from array_api_compat import (
+    device,
+    is_array_api_obj,
+    is_numpy_array,
+    is_numpy_namespace,
+)
 
 from xpnet._typing import Array, Device, DType, Namespace
 from xpnet.exceptions import DataError
@@ -29,11 +35,14 @@ __all__ = [
     "from_numpy",
     "is_array_api_obj",
     "is_numpy_array",
+    "is_numpy_namespace",
+    "is_sparse",
     "is_writable",
     "matmul",
     "maximum",
     "multiply",
     "row_sum",
+    "rows",
     "same_place",
     "subtract",
     "supports_dtype",
@@ -42,6 +51,8 @@ __all__ = [
     "where_or_zero",
     "without_graph",
 ]
+
+is_sparse = scipy.sparse.issparse
 
 # Namespaces by the types of the arrays: 0.2 µs a call where array-api-compat takes 1.
 _namespaces: dict[tuple[type, ...], Namespace] = {}
@@ -100,11 +111,25 @@ def _hinted(name: str) -> Callable[..., Array]:
 add = _hinted("add")
 divide = _hinted("divide")
 exp = _hinted("exp")
-matmul = _hinted("matmul")
 maximum = _hinted("maximum")
 multiply = _hinted("multiply")
 subtract = _hinted("subtract")
 tanh = _hinted("tanh")
+
+
+def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """Multiply two matrices; SciPy's sparse ones meet NumPy's only."""
+    if is_sparse(a):
+        return add(a @ b, 0.0, out=out)  # SciPy writes into nothing itself
+    xp = array_namespace(a, b)
+    return xp.matmul(a, b) if out is None else xp.matmul(a, b, out=out)
+
+
+def rows(x: Array, indices: Array) -> Array:
+    """Gather rows of an array, or of a SciPy sparse matrix."""
+    if is_sparse(x):
+        return x[indices]
+    return array_namespace(x).take(x, indices, axis=0)
 
 
 def row_sum(x: Array, *, out: Array | None = None) -> Array:
@@ -199,7 +224,7 @@ def from_numpy(
     name = x.dtype.name if dtype is None else dtype_name(dtype)
     if name in ("float64", "int64") and not supports_dtype(xp, device, name):
         name = name.replace("64", "32")  # JAX without x64, and devices like it
-    x = np.ascontiguousarray(x, dtype=name)  # cast on the host, to native byte order
+    x = np.asarray(x, dtype=name, order="C")  # cast on the host, to native byte order
     if array_api_compat.is_torch_namespace(xp) and not x.flags.writeable:
         x = x.copy()
     if array_api_compat.is_cupy_namespace(xp) and device is not None:

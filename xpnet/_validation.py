@@ -5,14 +5,16 @@ NumPy arrays, lists, frames and sparse matrices go through scikit-learn's
 scikit-learn would copy them to the host or refuse them.
 """
 
-from numbers import Integral, Real
 from typing import Any, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    column_or_1d,
+    validate_data,
+)
 
 from xpnet._namespace import (
     array_namespace,
@@ -23,44 +25,10 @@ from xpnet._namespace import (
 )
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
-from xpnet.functional import ACTIVATIONS
-from xpnet.initializers import INITIALIZERS
 
-__all__ = [
-    "MLP_CONSTRAINTS",
-    "check_X",
-    "encode_labels",
-    "hidden_sizes",
-    "is_foreign",
-]
+__all__ = ["check_X", "check_weights", "check_y", "hidden_sizes", "is_foreign"]
 
 HostArray: TypeAlias = np.ndarray[Any, Any]
-
-MLP_CONSTRAINTS: dict[str, list[Any]] = {
-    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(ACTIVATIONS))],
-    "solver": [StrOptions({"sgd", "adam"})],
-    "alpha": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [
-        StrOptions({"auto"}),
-        Interval(Integral, 1, None, closed="left"),
-    ],
-    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "shuffle": ["boolean"],
-    "random_state": ["random_state"],
-    "tol": [Interval(Real, 0, None, closed="left")],
-    "verbose": ["verbose"],
-    "momentum": [Interval(Real, 0, 1, closed="both")],
-    "nesterovs_momentum": ["boolean"],
-    "n_iter_no_change": [
-        Interval(Integral, 1, None, closed="left"),
-        Options(Real, {np.inf}),
-    ],
-    "backend": [str, None],
-    "dtype": [StrOptions({"float32", "float64"}), None],
-    "init": [StrOptions(set(INITIALIZERS))],
-}
 
 
 def is_foreign(x: Array) -> bool:
@@ -69,11 +37,27 @@ def is_foreign(x: Array) -> bool:
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
-    """Return the sizes of the hidden layers as a list of positive ints."""
+    """Return the sizes of the hidden layers as a list of positive ints.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int
+        As the estimators take it; empty for no hidden layer.
+
+    Returns
+    -------
+    list of int
+        Units of each hidden layer.
+
+    Raises
+    ------
+    ValueError
+        One of them is no positive integer.
+    """
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
     if not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
         msg = (
-            "hidden_layer_sizes must be > 0: expected one or more positive integers, "
+            "hidden_layer_sizes must be > 0: expected positive integers, "
             f"got {hidden_layer_sizes!r}."
         )
         raise DataError(msg)
@@ -95,7 +79,8 @@ def check_X(estimator: BaseEstimator, X: Any, *, reset: bool) -> Array:
     Returns
     -------
     array, shape (n_samples, n_features), real dtype
-        An array of another library as it came, anything else as a NumPy array.
+        An array of another library as it came, anything else as a NumPy array or a
+        sparse CSR matrix.
 
     Raises
     ------
@@ -103,8 +88,16 @@ def check_X(estimator: BaseEstimator, X: Any, *, reset: bool) -> Array:
         Not two-dimensional, empty, not finite, or not of the number of features that
         the estimator was fitted on.
     """
-    if not is_foreign(X):
-        return validate_data(estimator, X, dtype="numeric", reset=reset)
+    if is_foreign(X):
+        return _check_foreign_X(estimator, X, reset=reset)
+    X = validate_data(
+        estimator, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=reset
+    )
+    # Batches are rows.
+    return X if is_numpy_array(X) else X.tocsr()
+
+
+def _check_foreign_X(estimator: BaseEstimator, X: Array, *, reset: bool) -> Array:
     name = type(estimator).__name__
     xp = array_namespace(X)
     if X.ndim != 2:
@@ -142,50 +135,88 @@ def check_X(estimator: BaseEstimator, X: Any, *, reset: bool) -> Array:
     return without_graph(X)
 
 
-def encode_labels(y: Any, n_samples: int) -> tuple[HostArray, HostArray]:
-    """Find the classes, and number the labels by them.
+def check_y(
+    estimator: BaseEstimator, y: Any, n_samples: int, *, numeric: bool
+) -> HostArray:
+    """Check targets, and bring them to the host.
 
     Parameters
     ----------
-    y : array or array-like, shape (n_samples,)
-        Labels: numbers, strings or bools, of any library.
+    estimator : estimator
+        Named in the messages.
+    y : array or array-like, shape (n_samples,) or (n_samples, n_outputs)
+        Targets of any library.
     n_samples : int
-        How many X has.
+        How many `X` has.
+    numeric : bool
+        Whether they are to be floats.
 
     Returns
     -------
-    classes : ndarray, shape (n_classes,)
-        The labels that occur, sorted, on the host.
-    codes : ndarray, shape (n_samples,), int32
-        ``classes[codes]`` is `y`.
+    ndarray, shape (n_samples,) or (n_samples, n_outputs)
+        A column is returned flat, with scikit-learn's warning.
 
     Raises
     ------
     ValueError
-        The labels are not one class a sample, as many as samples, finite, and of two
-        classes at least.
+        Missing, not finite, or not as many as samples.
     """
     if y is None:
         msg = (
-            "requires y to be passed, but the target y is None: fit(X, y) needs labels."
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None: fit(X, y) needs labels or numbers to learn."
         )
         raise DataError(msg)
-    if is_array_api_obj(y):
-        y = to_numpy(y)
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-    y = column_or_1d(y, warn=True)
+    y = check_array(
+        to_numpy(y) if is_array_api_obj(y) else y,
+        accept_sparse="csr",
+        ensure_2d=False,
+        dtype="numeric" if numeric else None,
+        input_name="y",
+        estimator=estimator,
+    )
+    if not is_numpy_array(y):
+        y = y.toarray()
+    if y.ndim != 2 or y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
     if y.shape[0] != n_samples:
         msg = (
             "Found input variables with inconsistent numbers of samples: X has "
-            f"{n_samples}, y has {y.shape[0]}. Each sample needs one label."
+            f"{n_samples}, y has {y.shape[0]}. Each sample needs one target."
         )
         raise DataError(msg)
-    check_classification_targets(y)
-    classes, codes = np.unique(y, return_inverse=True)
-    if classes.shape[0] < 2:
+    return np.asarray(y, np.float64 if numeric and y.dtype.kind != "f" else None)
+
+
+def check_weights(sample_weight: Any, X: Array) -> HostArray | None:
+    """Check the samples' weights, and bring them to the host.
+
+    Parameters
+    ----------
+    sample_weight : array, array-like, float or None
+        Weights, not negative.
+    X : array, shape (n_samples, n_features)
+        Samples.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,), floating dtype, or None
+        None where all weigh alike.
+
+    Raises
+    ------
+    ValueError
+        Negative, not finite, all zero, or not as many as samples.
+    """
+    if sample_weight is None:
+        return None
+    if is_array_api_obj(sample_weight):
+        sample_weight = to_numpy(sample_weight)
+    rows = np.empty((X.shape[0], 0))  # X itself may lie on a device
+    weights = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
+    if not np.any(weights):
         msg = (
-            f"y holds one class only, {classes[0]!r}; a classifier needs samples of at "
-            "least two classes."
+            "Sample weights are all zero: at least one sample needs a positive weight."
         )
         raise DataError(msg)
-    return classes, codes.astype(np.int32)
+    return np.asarray(weights)

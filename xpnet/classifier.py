@@ -1,90 +1,107 @@
-"""The classifier: the network behind scikit-learn's interface."""
+"""The classifier: labels in, classes and probabilities out."""
 
-import warnings
-from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import ClassifierMixin
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
 
-from xpnet._namespace import (
-    array_namespace,
-    asarray_like,
-    default_float,
-    dtype_name,
-    same_place,
-    to_numpy,
-)
+from xpnet._mlp import BaseMLP
+from xpnet._namespace import asarray_like, to_numpy
+from xpnet._parameters import COMMON_CONSTRAINTS
+from xpnet._targets import ClassTargets, is_multilabel, learn, restore
 from xpnet._typing import Array
-from xpnet._validation import (
-    MLP_CONSTRAINTS,
-    check_X,
-    encode_labels,
-    hidden_sizes,
-)
-from xpnet.backends import backend_of, get_backend
+from xpnet._validation import HostArray, check_weights, check_y
 from xpnet.exceptions import DataError
-from xpnet.functional import log_sigmoid, log_softmax, one_hot
-from xpnet.initializers import get_initializer
-from xpnet.losses import sigmoid_cross_entropy, softmax_cross_entropy
-from xpnet.network import Network
-from xpnet.optimizers import SGD, Adam, Optimizer
-from xpnet.training import Epoch, Objective, Plateau, train
+from xpnet.losses import Loss
+from xpnet.training import Data
 
 __all__ = ["MLPClassifier"]
 
 
-class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # untyped
+class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
     r"""Multi-layer perceptron classifier.
 
     Hidden layers :math:`A^l = g(A^{l-1} W^l + b^l)`, a softmax over the classes (for
-    two classes the logistic sigmoid of one output), trained by back-propagation on the
-    cross-entropy with an L2 penalty:
+    two classes, and for each of several labels, the logistic sigmoid of one output),
+    trained by back-propagation on the cross-entropy with an L2 penalty:
 
     .. math:: J = -\frac1n \sum_s \log a_{s, y_s} + \frac{\alpha}{2n} \sum_l
         \lVert W^l \rVert^2
 
     Names, defaults and, for the same `random_state`, the course of training are those
-    of :class:`sklearn.neural_network.MLPClassifier`; the last three parameters are
-    xpnet's own. Everything follows `X`: give CuPy, torch or JAX arrays, and the network
-    lives and answers there.
+    of :class:`sklearn.neural_network.MLPClassifier`; the parameters behind `max_fun`
+    are xpnet's own. Everything follows `X`: give CuPy, torch or JAX arrays, and the
+    network lives and answers there.
 
     Parameters
     ----------
     hidden_layer_sizes : int or array-like of int, default=(100,)
-        Units of each hidden layer.
-    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        Of the hidden layers.
-    solver : {"sgd", "adam"}, default="adam"
-        Gradient descent with momentum, or Adam.
+        Units of each hidden layer; ``()`` for none.
+    activation : str, object, or a list of them, default="relu"
+        Of the hidden layers, one for all or one for each: ``"identity"``,
+        ``"logistic"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"elu"``, ``"selu"``,
+        ``"softplus"``, ``"gelu"``, ``"silu"``, ``"mish"``, or an object with two methods
+        on arrays, ``value(Z)`` and ``derivative(Z)``, which are checked against each
+        other.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        L-BFGS on all samples at once, gradient descent with momentum, or Adam.
     alpha : float, default=0.0001
-        Strength of the L2 penalty on the weights; it is divided by the batch's size.
+        Strength of the L2 penalty on the weights; it is divided by the batch's size, or
+        its weight.
     batch_size : int or "auto", default="auto"
         Samples a step; ``"auto"`` is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Of ``"sgd"``: the same throughout; divided by ``(t + 1) ** power_t`` after t
+        samples, epoch by epoch; or divided by 5 on each plateau.
     learning_rate_init : float, default=0.001
-        The learning rate of every step.
+        The learning rate of the first step.
+    power_t : float, default=0.5
+        The exponent of ``"invscaling"``.
     max_iter : int, default=200
-        Epochs, passes over the data, at most.
+        Epochs, passes over the data, at most; for ``"lbfgs"`` iterations.
     shuffle : bool, default=True
         Whether each epoch takes the samples in a new order.
     random_state : int, RandomState or None, default=None
-        Where first weights and orders are drawn from, on the host: the same number
-        gives the same draws on every backend.
+        Where first weights, held-out samples and orders are drawn from, on the host:
+        the same number gives the same draws on every backend.
     tol : float, default=0.0001
-        The least improvement of the loss that counts.
+        The least improvement that counts; for ``"lbfgs"`` the largest entry of the
+        gradient to stop at.
     verbose : bool, default=False
         Print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether :meth:`fit` goes on where the last call ended: weights, optimiser, and
+        the stream of orders.
     momentum : float, default=0.9
         Of ``"sgd"``, in [0, 1].
     nesterovs_momentum : bool, default=True
         Of ``"sgd"``: look ahead along the momentum.
+    early_stopping : bool, default=False
+        Watch the score on held-out samples instead of the loss, and end with the
+        weights that had the best.
+    validation_fraction : float, default=0.1
+        The share of the samples that `early_stopping` holds out, with the
+        classes' shares kept (of single-label targets).
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Of ``"adam"``: decay of the moments, in [0, 1).
+    epsilon : float, default=1e-8
+        Of ``"adam"``: added to the denominator.
     n_iter_no_change : int, default=10
-        Training stops when the loss of more than this many epochs in a row is not
-        better than the best by `tol`.
+        Training stops when more than this many epochs in a row have not improved by
+        `tol`.
+    max_fun : int, default=15000
+        Of ``"lbfgs"``: evaluations at most.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes: by label, or inversely to how often they occur. They
+        multiply `sample_weight`.
+    scoring : str, callable or None, default=None
+        The score of the held-out samples: None is that of :meth:`score`, ``"loss"`` the
+        negative loss, else as :func:`sklearn.metrics.get_scorer` takes it.
+    max_time : float or None, default=None
+        Seconds after which training ends with the step under way.
     backend : str or None, default=None
         Where to train, a name that :func:`xpnet.get_backend` takes: `X` and `y` move
         there once, and answers come back where they were asked for. None follows `X`.
@@ -97,21 +114,25 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
 
     Attributes
     ----------
-    classes_ : ndarray, shape (n_classes,)
-        The labels, sorted, on the host.
+    classes_ : ndarray, shape (n_classes,), or list of them
+        The labels, sorted, on the host; a list for several outputs.
     coefs_ : list of array, shapes (fan_in, fan_out)
         Weights of each layer, in the backend's namespace.
     intercepts_ : list of array, shapes (fan_out,)
         Biases of each layer.
     loss_curve_ : list of float
-        The objective of each epoch, in nats: the average over its steps of the value
-        before each.
+        The objective of each epoch: the average over its steps of the value before
+        each. For ``"lbfgs"`` the value after each iteration.
     loss_, best_loss_ : float
-        The last of them, and the least.
+        The last of them, and the least (None with `early_stopping`).
+    validation_loss_curve_, validation_scores_ : list of float, or None
+        Loss, without the penalty, and score of the held-out samples at each epoch.
+    best_validation_score_ : float or None
+        The best of the scores.
     n_iter_ : int
-        Epochs run.
+        Epochs, or iterations, of the last training.
     t_ : int
-        Samples seen.
+        Samples that the steps have seen.
     n_features_in_ : int
         Features of `X`.
     feature_names_in_ : ndarray, shape (n_features_in_,)
@@ -138,300 +159,226 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
     array([0, 0])
     >>> clf.score(X, y) > 0.97
     True
+
+    Leave the loop to stop training:
+
+    >>> for epoch in clf.iter_fit(X, y):
+    ...     if clf.score(X, y) > 0.9:
+    ...         break
+    >>> clf.n_iter_ == epoch.n_iter
+    True
     """
 
-    _parameter_constraints = MLP_CONSTRAINTS
+    _parameter_constraints = COMMON_CONSTRAINTS | {
+        "class_weight": [dict, StrOptions({"balanced"}), None]
+    }
+    _numeric = False
 
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: Any = "relu",
         *,
         solver: str = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
+        learning_rate: str = "constant",
         learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
         verbose: bool | int = False,
+        warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+        scoring: Any = None,
+        max_time: float | None = None,
         backend: str | None = None,
         dtype: str | None = None,
         init: str = "glorot_uniform",
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.n_iter_no_change = n_iter_no_change
-        self.backend = backend
-        self.dtype = dtype
-        self.init = init
+        self._store(locals())
 
-    # ------------------------------------------------------------------------- training
+    # -------------------------------------------------------------------------- targets
 
-    def fit(self, X: Array, y: Array) -> Self:
-        """Train on samples and their labels.
+    def _learn_targets(self, y: HostArray, classes: HostArray | None = None) -> None:
+        targets = learn(y, classes)
+        self.classes_ = targets.classes_
+        self.n_outputs_ = targets.n_outputs
+        self.out_activation_ = targets.out_activation
+
+    @property
+    def _targets(self) -> ClassTargets:
+        return restore(self.classes_, self.n_outputs_, self.out_activation_)
+
+    @property
+    def _n_units(self) -> int:
+        return self._targets.n_outputs
+
+    @property
+    def _stratify(self) -> bool:
+        return self._targets.stratify
+
+    def _encode(self, y: HostArray) -> HostArray:
+        return self._targets.encode(y)
+
+    def _loss(self, data: Data) -> Loss:  # noqa: ARG002
+        return self._targets.loss
+
+    def _weigh(self, y: HostArray, weights: HostArray | None) -> HostArray | None:
+        if self.class_weight is None:
+            return weights
+        by_class = np.asarray(compute_sample_weight(self.class_weight, y))
+        return by_class if weights is None else by_class * weights
+
+    def _score_outputs(
+        self, outputs: Array, y: HostArray, weights: HostArray | None
+    ) -> float:
+        return _accuracy(y, self._targets.predict(outputs, np.empty(0)), weights)
+
+    @available_if(lambda self: self._check_stochastic("partial_fit"))  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self,
+        X: Array,
+        y: Array,
+        sample_weight: Array | None = None,
+        classes: Array | None = None,
+    ) -> Self:
+        """Train for one epoch, from where the last call ended.
 
         Parameters
         ----------
-        X : array or array-like, shape (n_samples, n_features)
-            Samples, finite numbers.
-        y : array or array-like, shape (n_samples,)
-            Labels of two classes or more: numbers or strings.
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
+            Samples.
+        y : array or array-like, shape (n_samples,) or (n_samples, n_labels)
+            Labels; not every class needs to occur.
+        sample_weight : array or array-like, shape (n_samples,), optional
+            Weights of the samples.
+        classes : array-like, shape (n_classes,), optional
+            All labels there will be; needed at the first call, unless `y` is an
+            indicator matrix.
 
         Returns
         -------
         MLPClassifier
-            The estimator, fitted. Ctrl-C ends training and keeps what was learnt.
+            Itself.
 
         Raises
         ------
         ValueError
-            A parameter or the data can't be used, or training diverged.
-        ImportError
-            The backend can't be used on this machine.
+            As :meth:`fit`, and where `classes` is missing or has changed.
+        AttributeError
+            The solver is ``"lbfgs"``.
         """
-        try:
-            for epoch in self.iter_fit(X, y):
-                if self.verbose:
-                    print(f"Iteration {epoch.n_iter}, loss = {epoch.loss:.8f}")  # noqa: T201
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
-            return self
-        if not epoch.converged:
+        if self.class_weight == "balanced":
             msg = (
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and "
-                "the optimization hasn't converged yet."
-            )
-            warnings.warn(msg, ConvergenceWarning, stacklevel=2)
-        return self
-
-    def iter_fit(self, X: Array, y: Array) -> Iterator[Epoch]:
-        """Train like :meth:`fit`, and come back after each epoch.
-
-        Between two epochs the estimator is fitted: score it, plot it, or leave the loop
-        to stop training.
-
-        Parameters
-        ----------
-        X, y : array or array-like
-            As for :meth:`fit`; they are checked before the first epoch.
-
-        Returns
-        -------
-        iterator of xpnet.training.Epoch
-            One an epoch, with `n_iter` and `loss`.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> X, y = load_digits(return_X_y=True)
-        >>> clf = MLPClassifier(random_state=0)
-        >>> for epoch in clf.iter_fit(X[:1000] / 16, y[:1000]):
-        ...     if clf.score(X[1000:] / 16, y[1000:]) > 0.85:
-        ...         break
-        >>> clf.n_iter_ == epoch.n_iter
-        True
-        """
-        self._validate_params()
-        sizes = hidden_sizes(self.hidden_layer_sizes)
-        X = check_X(self, X, reset=True)
-        self.classes_, codes = encode_labels(y, X.shape[0])
-        backend = backend_of(X) if self.backend is None else get_backend(self.backend)
-        dtype = default_float(backend.xp, backend.device, self._float_name(X))
-        random_state = check_random_state(self.random_state)
-
-        n_classes = self.classes_.shape[0]
-        n_outputs = 1 if n_classes == 2 else n_classes
-        network = Network.from_sizes([X.shape[1], *sizes, n_outputs], self.activation)
-        initializer = get_initializer(self.init, self.activation)
-        params = network.flatten(
-            [
-                initializer(layer.fan_in, layer.fan_out, random_state)
-                for layer in network.layers
-            ]
-        )
-        self.n_layers_ = len(network.layers) + 1
-        self.n_outputs_ = n_outputs
-        self.out_activation_ = "logistic" if n_outputs == 1 else "softmax"
-        self.loss_curve_: list[float] = []
-        self.n_iter_ = self.t_ = 0
-        epochs = train(
-            Objective(network, _cross_entropy, self.alpha),
-            self._optimizer(),
-            params := backend.asarray(params, dtype, copy=True),
-            backend.asarray(X, dtype),
-            backend.asarray(codes),
-            learning_rate=self.learning_rate_init,
-            batch_size=self._batch_size(X.shape[0]),
-            max_iter=self.max_iter,
-            plateau=Plateau(self.tol, self.n_iter_no_change),
-            random_state=random_state,
-            shuffle=self.shuffle,
-        )
-        self._keep_params(network, params)
-        return self._record(epochs, network, X.shape[0])
-
-    def _record(
-        self, epochs: Iterator[Epoch], network: Network, n_samples: int
-    ) -> Iterator[Epoch]:
-        """Keep the fitted attributes up to date, epoch by epoch."""
-        for epoch in epochs:
-            self._keep_params(network, epoch.params)
-            self.n_iter_ = epoch.n_iter
-            self.t_ += n_samples
-            self.loss_ = epoch.loss
-            self.loss_curve_.append(epoch.loss)
-            self.best_loss_ = min(self.loss_curve_)
-            yield epoch
-
-    def _keep_params(self, network: Network, params: Array) -> None:
-        weights, biases = zip(*network.views(params), strict=True)
-        self.coefs_, self.intercepts_ = list(weights), list(biases)
-
-    def _float_name(self, X: Array) -> str | None:
-        if self.dtype is None and dtype_name(X.dtype) in (
-            "float16",
-            "bfloat16",
-            "float32",
-        ):
-            return "float32"
-        return self.dtype
-
-    def _optimizer(self) -> Optimizer:
-        if self.solver == "sgd":
-            return SGD(self.momentum, self.nesterovs_momentum)
-        return Adam()
-
-    def _batch_size(self, n_samples: int) -> int:
-        if isinstance(self.batch_size, str):  # "auto"
-            return min(200, n_samples)
-        if self.batch_size > n_samples:
-            msg = (
-                f"Got batch_size={self.batch_size}, larger than the sample size "
-                f"{n_samples}. It is going to be clipped."
-            )
-            warnings.warn(msg, stacklevel=4)
-        return min(self.batch_size, n_samples)
-
-    # ----------------------------------------------------------------------- prediction
-
-    def _logits(self, X: Array, method: str) -> tuple[Array, Array]:
-        """Return the logits where the network lives, and `X` as it was checked."""
-        check_is_fitted(self, "coefs_")
-        X = check_X(self, X, reset=False)
-        W = self.coefs_[0]
-        if self.backend is None and not same_place(X, W):
-            name, here, there = type(self).__name__, backend_of(X), backend_of(W)
-            msg = (
-                f"Inputs passed to {name}.{method}() must use the same namespace and "
-                f"the same device as those passed to fit(): it was fitted on "
-                f"{there.name!r}, and X is on {here.name!r}. Convert X, or name the "
-                f"backend: {name}(backend={there.name!r}) moves what it is given."
+                "class_weight='balanced' needs all samples at once: for partial_fit, "
+                "pass the weights of sklearn.utils.compute_class_weight as a dict."
             )
             raise DataError(msg)
-        sizes = [self.n_features_in_, *(b.shape[0] for b in self.intercepts_)]
-        network = Network.from_sizes(sizes, self.activation)
-        weights = list(zip(self.coefs_, self.intercepts_, strict=True))
-        logits, _ = network.forward(weights, asarray_like(X, W, W.dtype))
-        return logits, X
+        known = getattr(self, "classes_", None)
+        if classes is not None:
+            classes = np.unique(to_numpy(classes))
+            if known is not None and not np.array_equal(classes, known):
+                msg = (
+                    f"`classes={classes!r}` is not the same as on last call to "
+                    f"partial_fit, was: {known!r}"
+                )
+                raise DataError(msg)
+        elif known is None and not is_multilabel(y):
+            msg = "classes must be passed on the first call to partial_fit."
+            raise DataError(msg)
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    # ----------------------------------------------------------------------- prediction
 
     def decision_function(self, X: Array) -> Array:
         """Return the logits: the scores before softmax or sigmoid.
 
         Parameters
         ----------
-        X : array or array-like, shape (n_samples, n_features)
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
             Samples.
 
         Returns
         -------
         array, shape (n_samples, n_classes), or (n_samples,) for two classes
-            In the namespace and on the device of `X`.
+            In the namespace and on the device of `X`; for several outputs a list of
+            arrays, one an output.
         """
-        logits, X = self._logits(X, "decision_function")
-        return asarray_like(logits[:, 0] if self.n_outputs_ == 1 else logits, X)
+        outputs, ref = self._outputs(X, "decision_function")
+        return _answer(self._targets.decision(outputs), ref)
 
     def predict_log_proba(self, X: Array) -> Array:
         """Return logarithms of the classes' probabilities; finite for finite logits.
 
         Parameters
         ----------
-        X : array or array-like, shape (n_samples, n_features)
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
             Samples.
 
         Returns
         -------
         array, shape (n_samples, n_classes)
-            In the order of `classes_`, in the namespace and on the device of `X`.
+            In the order of `classes_`, in the namespace and on the device of `X`; for
+            several outputs a list of arrays, one an output.
         """
-        logits, X = self._logits(X, "predict_log_proba")
-        return asarray_like(_log_proba(logits), X)
+        outputs, ref = self._outputs(X, "predict_log_proba")
+        return _answer(self._targets.log_proba(outputs), ref)
 
     def predict_proba(self, X: Array) -> Array:
         """Return the classes' probabilities.
 
         Parameters
         ----------
-        X : array or array-like, shape (n_samples, n_features)
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
             Samples.
 
         Returns
         -------
         array, shape (n_samples, n_classes)
-            In the order of `classes_`, in the namespace and on the device of `X`.
+            In the order of `classes_`, in the namespace and on the device of `X`; for
+            several outputs a list of arrays, one an output.
         """
-        logits, X = self._logits(X, "predict_proba")
-        return asarray_like(array_namespace(logits).exp(_log_proba(logits)), X)
+        outputs, ref = self._outputs(X, "predict_proba")
+        return _answer(self._targets.proba(outputs), ref)
 
     def predict(self, X: Array) -> Array:
         """Return the most probable class of each sample.
 
         Parameters
         ----------
-        X : array or array-like, shape (n_samples, n_features)
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
             Samples.
 
         Returns
         -------
-        array, shape (n_samples,), dtype of `classes_`
+        array, shape (n_samples,) or (n_samples, n_outputs), dtype of `classes_`
             In the namespace and on the device of `X`; strings on the host.
         """
-        logits, X = self._logits(X, "predict")
-        xp = array_namespace(logits)
-        if self.n_outputs_ == 1:
-            codes = xp.astype(logits[:, 0] > 0.0, xp.int32)
-        else:
-            codes = xp.argmax(logits, axis=1)
-        if self.classes_.dtype.kind not in "biuf":  # strings live on the host
-            return self.classes_[to_numpy(codes)]
-        classes, codes = asarray_like(self.classes_, X), asarray_like(codes, X)
-        return array_namespace(X).take(classes, codes, axis=0)
+        outputs, ref = self._outputs(X, "predict")
+        return self._targets.predict(outputs, ref)
 
     def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
-        """Return the share of samples whose class is predicted right.
+        """Return the share of samples whose class, or all of whose labels, are right.
 
         Parameters
         ----------
-        X : array or array-like, shape (n_samples, n_features)
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
             Samples.
-        y : array or array-like, shape (n_samples,)
+        y : array or array-like, shape (n_samples,) or (n_samples, n_outputs)
             Their labels.
-        sample_weight : array-like, shape (n_samples,), optional
+        sample_weight : array or array-like, shape (n_samples,), optional
             Weights of the samples.
 
         Returns
@@ -439,26 +386,28 @@ class MLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # un
         float
             The accuracy, in [0, 1].
         """
-        predicted = to_numpy(self.predict(X))
-        return float(
-            accuracy_score(to_numpy(y), predicted, sample_weight=sample_weight)
+        predicted = self.predict(X)
+        y = check_y(self, y, predicted.shape[0], numeric=False)
+        return _accuracy(
+            y, to_numpy(predicted), check_weights(sample_weight, predicted)
         )
 
-
-def _cross_entropy(
-    logits: Array, codes: Array, *, out: Array | None = None
-) -> tuple[Array, Array]:
-    """Cross-entropy with class numbers: of one logit for two classes, else one each."""
-    n_outputs = logits.shape[1]
-    if n_outputs == 1:
-        targets = array_namespace(codes).astype(codes[:, None], logits.dtype)
-        return sigmoid_cross_entropy(logits, targets, out=out)
-    targets = one_hot(codes, n_outputs, logits.dtype)
-    return softmax_cross_entropy(logits, targets, out=out)
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that several labels a sample are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
-def _log_proba(logits: Array) -> Array:
-    """Logarithms of the classes' probabilities, one column a class."""
-    if logits.shape[1] > 1:
-        return log_softmax(logits)
-    return log_sigmoid(array_namespace(logits).concat([-logits, logits], axis=1))
+def _accuracy(y: HostArray, predicted: HostArray, weights: HostArray | None) -> float:
+    right = y == predicted
+    if right.ndim == 2:
+        right = np.all(right, axis=1)
+    return float(np.average(right, weights=weights))
+
+
+def _answer(x: Array | list[Array], ref: Array) -> Array | list[Array]:
+    """Move to where the question came from."""
+    if isinstance(x, list):
+        return [asarray_like(each, ref) for each in x]
+    return asarray_like(x, ref)

@@ -8,6 +8,7 @@ __all__ = [
     "DataError",
     "DivergenceError",
     "FileWriteError",
+    "GradientError",
     "MissingDependencyError",
     "ModelFileError",
     "UnknownBackendError",
@@ -25,6 +26,10 @@ class UnknownBackendError(XpnetError, ValueError):
 
 class BackendUnavailableError(XpnetError, ImportError):
     """The backend is known, but can't be used on this machine."""
+
+
+class GradientError(XpnetError, ValueError):
+    """A derivative does not fit its function."""
 
 
 class MissingDependencyError(XpnetError, ImportError):

@@ -6,15 +6,16 @@ network on every backend, and the same as scikit-learn's.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 
 __all__ = [
     "INITIALIZERS",
-    "get_initializer",
+    "draw",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
@@ -225,27 +226,44 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
-def get_initializer(name: str, activation: str) -> Initializer:
-    """Return the initialiser for layers whose hidden units have `activation`.
+def draw(
+    name: str,
+    sizes: Sequence[int],
+    activations: Sequence[Any],
+    random_state: np.random.RandomState,
+) -> list[tuple[HostArray, HostArray]]:
+    """Draw weights and biases of all layers.
 
     Parameters
     ----------
     name : str
         A key of `INITIALIZERS`.
-    activation : str
-        A key of :data:`xpnet.functional.ACTIVATIONS`; ``"logistic"`` shrinks the bound
-        of `glorot_uniform`, as in scikit-learn.
+    sizes : sequence of int
+        Units from the features to the outputs.
+    activations : sequence, length len(sizes) - 2
+        Of the hidden layers.
+    random_state : numpy.random.RandomState
+        Drawn from, layer after layer.
 
     Returns
     -------
-    callable
-        ``(fan_in, fan_out, random_state) -> (W, b)``.
+    list of (W, b)
+        Host arrays, float64. With `glorot_uniform`, the bound shrinks for logistic
+        units, and the last layer takes after the one before it: scikit-learn's rules.
 
     Examples
     --------
-    >>> get_initializer("he_normal", "relu") is he_normal
-    True
+    >>> drawn = draw("he_normal", [4, 3, 2], ["relu"], np.random.RandomState(0))
+    >>> [W.shape for W, b in drawn]
+    [(4, 3), (3, 2)]
     """
-    if name == "glorot_uniform" and activation == "logistic":
-        return partial(glorot_uniform, factor=2.0)
-    return INITIALIZERS[name]
+    last = activations[-1] if activations else "identity"
+    drawn = []
+    for (fan_in, fan_out), activation in zip(
+        pairwise(sizes), [*activations, last], strict=True
+    ):
+        initializer = INITIALIZERS[name]
+        if name == "glorot_uniform" and activation == "logistic":
+            initializer = partial(glorot_uniform, factor=2.0)
+        drawn.append(initializer(fan_in, fan_out, random_state))
+    return drawn

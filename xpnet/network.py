@@ -9,12 +9,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from xpnet import _namespace as ops
-from xpnet._namespace import array_namespace, empty_like, is_writable
+from xpnet._namespace import (
+    array_namespace,
+    asarray_like,
+    empty_like,
+    is_sparse,
+    is_writable,
+)
 from xpnet._typing import Array
-from xpnet.functional import ACTIVATIONS
+from xpnet.functional import get_activation
 
 __all__ = ["Buffers", "Dense", "LayerBuffers", "Network"]
 
@@ -25,6 +31,7 @@ WeightsAndBiases = tuple[Array, Array]
 class LayerBuffers(NamedTuple):
     """Arrays that a layer's results may be written into, or None."""
 
+    Z: Array | None = None
     A: Array | None = None
     dZ: Array | None = None
     dX: Array | None = None
@@ -33,6 +40,7 @@ class LayerBuffers(NamedTuple):
 
 
 NO_BUFFERS = LayerBuffers()
+_BLOCK = 2**22  # elements of the widest activation that prediction holds at a time
 
 
 class Buffers(NamedTuple):
@@ -50,8 +58,8 @@ class Dense:
     ----------
     fan_in, fan_out : int
         Units before and behind the layer.
-    activation : str, default="identity"
-        The name of g, a key of :data:`xpnet.functional.ACTIVATIONS`.
+    activation : str or object, default="identity"
+        g, as :func:`xpnet.functional.get_activation` takes it.
 
     Examples
     --------
@@ -67,7 +75,7 @@ class Dense:
 
     fan_in: int
     fan_out: int
-    activation: str = "identity"
+    activation: Any = "identity"
 
     def forward(
         self, X: Array, W: Array, b: Array, out: LayerBuffers = NO_BUFFERS
@@ -82,7 +90,7 @@ class Dense:
         Parameters
         ----------
         X : array, shape (n_samples, fan_in), floating dtype
-            What the layer is given.
+            What the layer is given; a SciPy sparse matrix will do.
         W : array, shape (fan_in, fan_out), dtype of `X`
             Weights.
         b : array, shape (fan_out,), dtype of `X`
@@ -98,15 +106,16 @@ class Dense:
             ``backward(dA) -> (dX, (dW, db))``; with ``input_gradient=False``, dX is
             None and is not computed.
         """
-        g, g_backward = ACTIVATIONS[self.activation]
-        Z = ops.matmul(X, W, out=out.A)
-        Z = ops.add(Z, b, out=out.A)  # (n_samples, fan_out)
-        A = g(Z, out=out.A)
+        g = get_activation(self.activation)
+        Z = ops.matmul(X, W, out=out.Z)
+        Z = ops.add(Z, b, out=out.Z)  # (n_samples, fan_out)
+        A = g.forward(Z, out=out.A)
+        saved = Z if g.saves_input else A
 
         def backward(
             dA: Array, *, input_gradient: bool = True
         ) -> tuple[Array | None, WeightsAndBiases]:
-            dZ = g_backward(dA, A, out=out.dZ)  # (n_samples, fan_out)
+            dZ = g.backward(dA, saved, out=out.dZ)  # (n_samples, fan_out)
             dW = ops.matmul(X.T, dZ, out=out.dW)  # (fan_in, fan_out)
             db = ops.row_sum(dZ, out=out.db)  # (fan_out,)
             dX = ops.matmul(dZ, W.T, out=out.dX) if input_gradient else None
@@ -127,7 +136,7 @@ class Network:
     Examples
     --------
     >>> import numpy as np
-    >>> network = Network.from_sizes([2, 3, 2], "tanh")
+    >>> network = Network.from_sizes([2, 3, 2], ["tanh"])
     >>> network.n_params
     17
     >>> params = np.zeros(network.n_params)
@@ -139,30 +148,28 @@ class Network:
     layers: tuple[Dense, ...]
 
     @classmethod
-    def from_sizes(cls, sizes: Sequence[int], activation: str) -> Self:
+    def from_sizes(cls, sizes: Sequence[int], activations: Sequence[Any]) -> Self:
         """Chain layers of the given sizes; the last has no activation.
 
         Parameters
         ----------
         sizes : sequence of int
             Units from the features to the logits.
-        activation : str
-            Of the hidden layers.
+        activations : sequence, length len(sizes) - 2
+            One for each hidden layer.
 
         Returns
         -------
         Network
             With ``len(sizes) - 1`` layers.
         """
-        activations = [activation] * (len(sizes) - 2) + ["identity"]
-        return cls(
-            tuple(
-                Dense(fan_in, fan_out, g)
-                for (fan_in, fan_out), g in zip(
-                    pairwise(sizes), activations, strict=True
-                )
-            )
-        )
+        fans = zip(pairwise(sizes), [*activations, "identity"], strict=True)
+        return cls(tuple(Dense(fan_in, fan_out, g) for (fan_in, fan_out), g in fans))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Units from the features to the outputs."""
+        return [self.layers[0].fan_in, *(layer.fan_out for layer in self.layers)]
 
     @property
     def n_weights(self) -> int:
@@ -238,10 +245,12 @@ class Network:
         dX = None
         for layer, (dW, db) in zip(self.layers, self.views(d_params), strict=True):
             A = empty_like(params, (n_samples, layer.fan_out))
+            saves_input = get_activation(layer.activation).saves_input
+            Z = empty_like(params, A.shape) if saves_input else A
             last = len(layers) == len(self.layers) - 1
-            # The loss's gradient may take the place of the logits.
+            # The loss's gradient may take the place of the outputs.
             dZ = A if last else empty_like(params, A.shape)
-            layers.append(LayerBuffers(A, dZ, dX, dW, db))
+            layers.append(LayerBuffers(Z, A, dZ, dX, dW, db))
             dX = dZ  # the next layer's dX is this layer's dA, then its dZ
         return Buffers(tuple(layers), d_params)
 
@@ -264,7 +273,7 @@ class Network:
         logits : array, shape (n_samples, fan_out of the last layer)
             The output of the last layer.
         backward : callable
-            ``backward(d_logits, penalty=0.0) -> d_params``, the flat gradient. A
+            ``backward(d_logits, penalty=None) -> d_params``, the flat gradient. A
             `penalty` p adds that of (p / 2) ||W||^2: ``dW + p W`` in each layer.
         """
         hints = (NO_BUFFERS,) * len(self.layers) if out is None else out.layers
@@ -273,12 +282,12 @@ class Network:
             A, callback = layer.forward(A, W, b, hint)
             callbacks.append((W, callback))
 
-        def backward(d_logits: Array, penalty: float = 0.0) -> Array:
+        def backward(d_logits: Array, penalty: Array | float | None = None) -> Array:
             dA, gradients = d_logits, []
             for depth, (W, callback) in reversed(list(enumerate(callbacks))):
                 # Nobody asks for the gradient with respect to the samples.
                 dA, (dW, db) = callback(dA, input_gradient=depth > 0)
-                if penalty != 0.0:
+                if penalty is not None:
                     dW += penalty * W
                 gradients.append((dW, db))
             if out is not None and out.d_params is not None:
@@ -286,3 +295,31 @@ class Network:
             return self.flatten(gradients[::-1])
 
         return A, backward
+
+    def outputs(self, weights: Sequence[WeightsAndBiases], X: Array) -> Array:
+        """Compute the logits alone, block by block, in bounded memory.
+
+        Parameters
+        ----------
+        weights : sequence of (W, b)
+            Of each layer, as :meth:`views` gives them.
+        X : array, shape (n_samples, n_features), real dtype
+            Samples, of any library and device: each block is moved and cast.
+
+        Returns
+        -------
+        array, shape (n_samples, fan_out of the last layer)
+            Where the weights lie.
+        """
+        W = weights[0][0]
+        n_samples = X.shape[0]
+        rows = max(1, _BLOCK // max(layer.fan_out for layer in self.layers))
+        blocks = []
+        for start in range(0, n_samples, rows):
+            block = X[start : min(start + rows, n_samples), :]
+            if is_sparse(X):
+                block = block.astype(W.dtype, copy=False)
+            else:
+                block = asarray_like(block, W, W.dtype)
+            blocks.append(self.forward(weights, block)[0])
+        return blocks[0] if len(blocks) == 1 else array_namespace(W).concat(blocks)

@@ -166,7 +166,7 @@ class AdamW:
     .. math:: p \leftarrow (1 - \eta \lambda)\, p - \eta_t \frac{m}{\sqrt v + \epsilon}
 
     The decay doesn't pass through the moments [1]_, and here it reaches every parameter,
-    biases included, as in torch.
+    biases included.
 
     Parameters
     ----------

@@ -1,14 +1,31 @@
 """The mathematics of a network's layers, without state."""
 
-from xpnet.functional.activations import (
-    ACTIVATIONS,
-    Activation,
+from xpnet.functional.activations import ACTIVATIONS, Activation, get_activation
+from xpnet.functional.gated import (
+    gelu,
+    gelu_backward,
+    mish,
+    mish_backward,
+    silu,
+    silu_backward,
+)
+from xpnet.functional.rectifiers import (
+    elu,
+    elu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    selu,
+    selu_backward,
+    softplus,
+    softplus_backward,
+)
+from xpnet.functional.sigmoids import (
     identity,
     identity_backward,
     logistic,
     logistic_backward,
-    relu,
-    relu_backward,
     tanh,
     tanh_backward,
 )
@@ -25,19 +42,34 @@ from xpnet.functional.softmax import (
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "get_activation",
     "identity",
     "identity_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "log_sigmoid",
     "log_softmax",
     "log_softmax_backward",
     "logistic",
     "logistic_backward",
+    "mish",
+    "mish_backward",
     "one_hot",
     "relu",
     "relu_backward",
+    "selu",
+    "selu_backward",
+    "silu",
+    "silu_backward",
     "softmax",
     "softmax_backward",
     "softmax_jacobian",
+    "softplus",
+    "softplus_backward",
     "tanh",
     "tanh_backward",
 ]

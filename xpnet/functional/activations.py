@@ -1,245 +1,74 @@
-"""Elementwise activations, each beside its derivative.
-
-``f`` computes ``A = f(Z)``; ``f_backward`` turns the gradient of the loss with respect
-to ``A`` into the one with respect to ``Z``. Every derivative here can be written in the
-output ``A``, so that is all a backward pass keeps. ``out`` is a hint: an array that the
-result may be written into.
-"""
+"""The table of activations, and how one of a user's own enters it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xpnet import _namespace as ops
 from xpnet._typing import Array
+from xpnet.functional import gated, rectifiers, sigmoids
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "identity",
-    "identity_backward",
-    "logistic",
-    "logistic_backward",
-    "relu",
-    "relu_backward",
-    "tanh",
-    "tanh_backward",
-]
-
-
-def identity(Z: Array, *, out: Array | None = None) -> Array:  # noqa: ARG001
-    r"""Return the pre-activations unchanged, :math:`A = Z`.
-
-    Parameters
-    ----------
-    Z : array, shape (n_samples, n_units), floating dtype
-        Pre-activations.
-    out : array, optional
-        Not needed here.
-
-    Returns
-    -------
-    array
-        `Z` itself.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> identity(np.asarray([-1.0, 2.0]))
-    array([-1.,  2.])
-    """
-    return Z
-
-
-def identity_backward(
-    dA: Array,
-    A: Array,  # noqa: ARG001
-    *,
-    out: Array | None = None,  # noqa: ARG001
-) -> Array:
-    r"""Gradient through the identity, :math:`dZ = dA`.
-
-    Parameters
-    ----------
-    dA, A : array, shape (n_samples, n_units), floating dtype
-        Gradient with respect to the output, and the output.
-    out : array, optional
-        Not needed here.
-
-    Returns
-    -------
-    array
-        `dA` itself.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> identity_backward(np.asarray([3.0]), np.asarray([-1.0]))
-    array([3.])
-    """
-    return dA
-
-
-def logistic(Z: Array, *, out: Array | None = None) -> Array:
-    r"""Logistic sigmoid.
-
-    .. math:: A = \frac{1}{1 + e^{-Z}} = \tfrac12 + \tfrac12 \tanh \tfrac{Z}{2}
-
-    The second form needs no exponential that could overflow.
-
-    Parameters
-    ----------
-    Z : array, shape (n_samples, n_units), floating dtype
-        Pre-activations.
-    out : array, optional
-        Where the result may be written.
-
-    Returns
-    -------
-    array, shape (n_samples, n_units), dtype of `Z`
-        In [0, 1]; exact to the rounding of 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> logistic(np.asarray([-1e4, 0.0, 1e4]))
-    array([0. , 0.5, 1. ])
-    """
-    A = ops.multiply(Z, 0.5, out=out)
-    A = ops.tanh(A, out=out)
-    A = ops.multiply(A, 0.5, out=out)
-    return ops.add(A, 0.5, out=out)
-
-
-def logistic_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
-    r"""Gradient through the logistic sigmoid, :math:`dZ = dA \cdot A (1 - A)`.
-
-    Parameters
-    ----------
-    dA, A : array, shape (n_samples, n_units), floating dtype
-        Gradient with respect to the output, and the output.
-    out : array, optional
-        Where the result may be written; it may be `dA`.
-
-    Returns
-    -------
-    array, shape (n_samples, n_units), dtype of `dA`
-        Gradient with respect to the pre-activations.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> logistic_backward(np.asarray([1.0]), np.asarray([0.5]))
-    array([0.25])
-    """
-    return ops.multiply(dA, A * (1.0 - A), out=out)
-
-
-def tanh(Z: Array, *, out: Array | None = None) -> Array:
-    r"""Hyperbolic tangent, :math:`A = \tanh Z`.
-
-    Parameters
-    ----------
-    Z : array, shape (n_samples, n_units), floating dtype
-        Pre-activations.
-    out : array, optional
-        Where the result may be written.
-
-    Returns
-    -------
-    array, shape (n_samples, n_units), dtype of `Z`
-        In [-1, 1].
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tanh(np.asarray([-1e4, 0.0, 1e4]))
-    array([-1.,  0.,  1.])
-    """
-    return ops.tanh(Z, out=out)
-
-
-def tanh_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
-    r"""Gradient through the hyperbolic tangent, :math:`dZ = dA \cdot (1 - A^2)`.
-
-    Parameters
-    ----------
-    dA, A : array, shape (n_samples, n_units), floating dtype
-        Gradient with respect to the output, and the output.
-    out : array, optional
-        Where the result may be written; it may be `dA`.
-
-    Returns
-    -------
-    array, shape (n_samples, n_units), dtype of `dA`
-        Gradient with respect to the pre-activations.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tanh_backward(np.asarray([1.0]), np.asarray([0.5]))
-    array([0.75])
-    """
-    return ops.multiply(dA, 1.0 - A * A, out=out)
-
-
-def relu(Z: Array, *, out: Array | None = None) -> Array:
-    r"""Rectified linear unit, :math:`A = \max(Z, 0)`.
-
-    Parameters
-    ----------
-    Z : array, shape (n_samples, n_units), floating dtype
-        Pre-activations.
-    out : array, optional
-        Where the result may be written.
-
-    Returns
-    -------
-    array, shape (n_samples, n_units), dtype of `Z`
-        Not negative; NaN stays NaN.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> relu(np.asarray([-2.0, 0.0, 3.0]))
-    array([0., 0., 3.])
-    """
-    return ops.maximum(Z, 0.0, out=out)
-
-
-def relu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
-    r"""Gradient through the rectifier, :math:`dZ = dA` where :math:`A > 0`, else 0.
-
-    Parameters
-    ----------
-    dA, A : array, shape (n_samples, n_units), floating dtype
-        Gradient with respect to the output, and the output.
-    out : array, optional
-        Where the result may be written; it may be `dA`.
-
-    Returns
-    -------
-    array, shape (n_samples, n_units), dtype of `dA`
-        Gradient with respect to the pre-activations.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> relu_backward(np.asarray([5.0, 5.0]), np.asarray([0.0, 3.0]))
-    array([0., 5.])
-    """
-    return ops.where_or_zero(A > 0.0, dA, out=out)
+__all__ = ["ACTIVATIONS", "Activation", "get_activation"]
 
 
 class Activation(NamedTuple):
-    """A forward function ``A = f(Z)`` and its backward ``dZ = f_backward(dA, A)``."""
+    """A forward function and its backward, the neighbours of a leaf pair."""
 
     forward: Callable[..., Array]
+    """``A = forward(Z, out=None)``"""
     backward: Callable[..., Array]
+    """``dZ = backward(dA, saved, out=None)``"""
+    saves_input: bool = False
+    """Whether `saved` is Z; else it is A, and A may be written over Z."""
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(identity, identity_backward),
-    "logistic": Activation(logistic, logistic_backward),
-    "tanh": Activation(tanh, tanh_backward),
-    "relu": Activation(relu, relu_backward),
+    "identity": Activation(sigmoids.identity, sigmoids.identity_backward),
+    "logistic": Activation(sigmoids.logistic, sigmoids.logistic_backward),
+    "tanh": Activation(sigmoids.tanh, sigmoids.tanh_backward),
+    "relu": Activation(rectifiers.relu, rectifiers.relu_backward),
+    "leaky_relu": Activation(rectifiers.leaky_relu, rectifiers.leaky_relu_backward),
+    "elu": Activation(rectifiers.elu, rectifiers.elu_backward),
+    "selu": Activation(rectifiers.selu, rectifiers.selu_backward),
+    "softplus": Activation(rectifiers.softplus, rectifiers.softplus_backward),
+    "gelu": Activation(gated.gelu, gated.gelu_backward, saves_input=True),
+    "silu": Activation(gated.silu, gated.silu_backward, saves_input=True),
+    "mish": Activation(gated.mish, gated.mish_backward, saves_input=True),
 }
+
+
+def get_activation(activation: Any) -> Activation:
+    """Return the forward and backward functions of an activation.
+
+    Parameters
+    ----------
+    activation : str or object
+        A key of `ACTIVATIONS`, or an object with two methods on arrays of any library:
+        ``value(Z)`` and ``derivative(Z)``, both elementwise.
+
+    Returns
+    -------
+    Activation
+        The pair.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Square:
+    ...     def value(self, Z):
+    ...         return Z * Z
+    ...     def derivative(self, Z):
+    ...         return 2.0 * Z
+    >>> square = get_activation(Square())
+    >>> square.backward(np.asarray([1.0]), np.asarray([3.0]))
+    array([6.])
+    """
+    if isinstance(activation, str):
+        return ACTIVATIONS[activation]
+
+    def forward(Z: Array, *, out: Array | None = None) -> Array:  # noqa: ARG001
+        return activation.value(Z)
+
+    def backward(dA: Array, Z: Array, *, out: Array | None = None) -> Array:
+        return ops.multiply(dA, activation.derivative(Z), out=out)
+
+    return Activation(forward, backward, saves_input=True)

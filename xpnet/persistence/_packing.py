@@ -13,10 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from xpnet._namespace import is_array_api_obj, to_numpy
 from xpnet.backends import get_backend
 from xpnet.classifier import MLPClassifier
+from xpnet.regressor import MLPRegressor
 
 Tensors: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
-CLASSES = {cls.__name__: cls for cls in (MLPClassifier, StandardScaler)}
+CLASSES = {cls.__name__: cls for cls in (MLPClassifier, MLPRegressor, StandardScaler)}
 """What a file may hold, alone or as steps of a pipeline."""
 
 
@@ -69,6 +70,10 @@ def _pack(value: Any, name: str, tensors: Tensors) -> Any:
             return value
         case list():
             return [_pack(x, f"{name}.{i}", tensors) for i, x in enumerate(value)]
+        case dict():
+            return {
+                "dict": _pack([list(item) for item in value.items()], name, tensors)
+            }
         case tuple():
             return {"tuple": _pack(list(value), name, tensors)}
         case np.ndarray() if value.dtype.kind in "biuf":
@@ -131,6 +136,8 @@ def _unpack(value: Any, tensors: Tensors) -> Any:
             return float(text)
         case {"tuple": values}:
             return tuple(_unpack(values, tensors))
+        case {"dict": items}:
+            return dict(_unpack(items, tensors))
         case {"tensor": name} if name not in tensors:
             msg = f"the tensor {name!r} is missing"
             raise ValueError(msg)
@@ -150,7 +157,7 @@ def _check_shapes(estimator: BaseEstimator) -> None:
     }
     if hasattr(estimator, "coefs_"):
         hidden = [W.shape[1] for W in estimator.coefs_[:-1]]
-        sizes = [n_features, *hidden, estimator.n_outputs_]
+        sizes = [n_features, *hidden, estimator._n_units]
         shapes["coefs_"] = [W.shape for W in estimator.coefs_], list(pairwise(sizes))
         biases = [b.shape for b in estimator.intercepts_]
         shapes["intercepts_"] = biases, [(n_units,) for n_units in sizes[1:]]

@@ -1,25 +1,31 @@
-"""Losses: from logits (or outputs) and targets to ``(loss, d_logits)``.
+"""Losses for classes: from logits and targets to ``(loss, d_logits)``.
 
-Each loss works from what the last layer computes *before* its output activation, so
-that the two are fused: no probability is ever rounded to 0 and then put into a
-logarithm, and the gradient collapses to ``(A - Y) / n_samples``.
+Each works from the logits, so that it is fused with the output's softmax or sigmoid: no
+probability is rounded to 0 and then put into a logarithm, and the gradient collapses to
+``(A - Y) / n``.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from xpnet import _namespace as ops
 from xpnet._namespace import array_namespace
 from xpnet._typing import Array
-from xpnet.functional import log_softmax, logistic
+from xpnet.functional import log_softmax, logistic, one_hot
+from xpnet.losses.averages import average
 
-__all__ = ["Loss", "sigmoid_cross_entropy", "softmax_cross_entropy", "squared_error"]
-
-Loss = Callable[..., tuple[Array, Array]]
-"""``loss(logits, targets, out=None) -> (value, d_logits)``"""
+__all__ = [
+    "multioutput_cross_entropy",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+]
 
 
 def softmax_cross_entropy(
-    logits: Array, targets: Array, *, out: Array | None = None
+    logits: Array,
+    targets: Array,
+    weights: Array | None = None,
+    *,
+    out: Array | None = None,
 ) -> tuple[Array, Array]:
     r"""Categorical cross-entropy of the softmax of the logits.
 
@@ -35,6 +41,8 @@ def softmax_cross_entropy(
         The scores Z before the softmax.
     targets : array, shape (n_samples, n_classes), dtype of `logits`
         One-hot rows, or probabilities that sum to 1 in each row.
+    weights : array, shape (n_samples,), dtype of `logits`, optional
+        Weights of the samples.
     out : array, optional
         Where the gradient may be written; it may be `logits`.
 
@@ -61,17 +69,19 @@ def softmax_cross_entropy(
     array([[-0.5,  0.5]])
     """
     xp = array_namespace(logits, targets)
-    n_samples = logits.shape[0]
     log_probs = log_softmax(logits, out=out)  # (n_samples, n_classes)
-    loss = -xp.sum(targets * log_probs) / n_samples
+    losses = -xp.sum(targets * log_probs, axis=1)  # (n_samples,)
     d_logits = ops.exp(log_probs, out=out)  # A
     d_logits -= targets
-    d_logits /= n_samples
-    return loss, d_logits
+    return average(losses, d_logits, weights)
 
 
 def sigmoid_cross_entropy(
-    logits: Array, targets: Array, *, out: Array | None = None
+    logits: Array,
+    targets: Array,
+    weights: Array | None = None,
+    *,
+    out: Array | None = None,
 ) -> tuple[Array, Array]:
     r"""Binary cross-entropy of the logistic sigmoid of the logits.
 
@@ -88,6 +98,8 @@ def sigmoid_cross_entropy(
         The scores Z before the sigmoid.
     targets : array, shape (n_samples, n_outputs), dtype of `logits`
         0 or 1, or a probability.
+    weights : array, shape (n_samples,), dtype of `logits`, optional
+        Weights of the samples.
     out : array, optional
         Where the gradient may be written; it may be `logits`.
 
@@ -108,53 +120,63 @@ def sigmoid_cross_entropy(
     array([[-1.]])
     """
     xp = array_namespace(logits, targets)
-    n_samples = logits.shape[0]
     # -y log a - (1 - y) log(1 - a) = max(z, 0) - z y + log(1 + e^-|z|)
     losses = xp.maximum(logits, 0.0) - logits * targets
     losses += xp.log1p(xp.exp(-xp.abs(logits)))
     d_logits = logistic(logits, out=out)  # A
     d_logits -= targets
-    d_logits /= n_samples
-    return xp.sum(losses) / n_samples, d_logits
+    return average(xp.sum(losses, axis=1), d_logits, weights)
 
 
-def squared_error(
-    outputs: Array, targets: Array, *, out: Array | None = None
+def multioutput_cross_entropy(
+    logits: Array,
+    codes: Array,
+    weights: Array | None = None,
+    *,
+    n_classes: Sequence[int],
+    out: Array | None = None,  # noqa: ARG001
 ) -> tuple[Array, Array]:
-    r"""Half the squared error, averaged over samples and outputs.
+    r"""Sum of the softmax cross-entropies of several outputs, a block of logits each.
 
-    .. math::
-        L = \frac{1}{2nk} \sum_s \sum_i (A_{si} - Y_{si})^2, \qquad
-        \frac{\partial L}{\partial A} = \frac{A - Y}{nk}
+    .. math:: L = -\frac1n \sum_s \sum_o \log A^o_{s, y_{so}}
 
     Parameters
     ----------
-    outputs : array, shape (n_samples, n_outputs), floating dtype
-        What the network predicts, A.
-    targets : array, shape (n_samples, n_outputs), dtype of `outputs`
-        What it should predict, Y.
+    logits : array, shape (n_samples, sum of n_classes), floating dtype
+        The scores, block behind block.
+    codes : array, shape (n_samples, n_outputs), integer dtype
+        The class number of each output, from 0.
+    weights : array, shape (n_samples,), dtype of `logits`, optional
+        Weights of the samples.
+    n_classes : sequence of int, length n_outputs
+        Classes of each output.
     out : array, optional
-        Where the gradient may be written; it may be `outputs`.
+        Not needed here.
 
     Returns
     -------
-    loss : array, shape (), dtype of `outputs`
-        In the square of the targets' unit. It stays on the device.
-    d_outputs : array, shape (n_samples, n_outputs), dtype of `outputs`
+    loss : array, shape (), dtype of `logits`
+        In nats. It stays on the device.
+    d_logits : array, shape of `logits`, dtype of `logits`
         The gradient of the loss.
 
     Examples
     --------
     >>> import numpy as np
-    >>> loss, d_outputs = squared_error(np.asarray([[3.0, 0.0]]), np.asarray([[1.0, 0.0]]))
-    >>> print(loss)
-    1.0
-    >>> d_outputs
-    array([[1., 0.]])
+    >>> loss, d_logits = multioutput_cross_entropy(
+    ...     np.zeros((1, 4)), np.asarray([[0, 1]]), n_classes=(2, 2))
+    >>> d_logits
+    array([[-0.5,  0.5,  0.5, -0.5]])
     """
-    xp = array_namespace(outputs, targets)
-    count = outputs.shape[0] * outputs.shape[1]
-    d_outputs = ops.subtract(outputs, targets, out=out)
-    loss = xp.sum(d_outputs * d_outputs) / (2 * count)
-    d_outputs /= count
-    return loss, d_outputs
+    xp = array_namespace(logits, codes)
+    loss, gradients, start = 0.0, [], 0
+    for output, count in enumerate(n_classes):
+        stop = start + count
+        targets = one_hot(codes[:, output], count, logits.dtype)
+        block_loss, d_block = softmax_cross_entropy(
+            logits[:, start:stop], targets, weights
+        )
+        loss = loss + block_loss
+        gradients.append(d_block)
+        start = stop
+    return loss, xp.concat(gradients, axis=1)

@@ -1,0 +1,364 @@
+"""The regressor: numbers in, numbers out."""
+
+from functools import partial
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+
+from xpnet import losses
+from xpnet._custom import adapt_loss, check_loss
+from xpnet._mlp import BaseMLP
+from xpnet._namespace import array_namespace, asarray_like, to_numpy
+from xpnet._parameters import COMMON_CONSTRAINTS
+from xpnet._typing import Array
+from xpnet._validation import HostArray, check_weights, check_y
+from xpnet.backends import backend_of
+from xpnet.exceptions import DataError
+from xpnet.losses import Loss
+from xpnet.training import Data
+
+__all__ = ["LOSSES", "MLPRegressor"]
+
+LOSSES: dict[str, Loss] = {
+    "squared_error": losses.squared_error,
+    "poisson": losses.poisson,
+    "absolute_error": losses.absolute_error,
+    "huber": losses.huber,
+    "quantile": losses.quantile,
+    "gaussian_nll": losses.gaussian_nll,
+}
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
+    r"""Multi-layer perceptron regressor.
+
+    Hidden layers :math:`A^l = g(A^{l-1} W^l + b^l)`, a linear output, trained by
+    back-propagation on a loss with an L2 penalty, by default
+
+    .. math:: J = \frac{1}{2nk} \sum_s \sum_i (a_{si} - y_{si})^2 +
+        \frac{\alpha}{2n} \sum_l \lVert W^l \rVert^2
+
+    Names, defaults and, for the same `random_state`, the course of training are those
+    of :class:`sklearn.neural_network.MLPRegressor`; the parameters behind `max_fun` are
+    xpnet's own. Everything follows `X`: give CuPy, torch or JAX arrays, and the network
+    lives and answers there.
+
+    Parameters
+    ----------
+    loss : str or object, default="squared_error"
+        ``"squared_error"``, ``"poisson"`` (the network computes the logarithm of the
+        mean), ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"gaussian_nll"``
+        (mean and variance are learnt), or an object with two methods on arrays of shape
+        (n_samples, n_outputs): ``value(outputs, targets)``, the loss of each sample,
+        and ``derivative(outputs, targets)``, which are checked against each other.
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        Units of each hidden layer; ``()`` for none.
+    activation : str, object, or a list of them, default="relu"
+        Of the hidden layers, one for all or one for each: ``"identity"``,
+        ``"logistic"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"elu"``, ``"selu"``,
+        ``"softplus"``, ``"gelu"``, ``"silu"``, ``"mish"``, or an object with two methods
+        on arrays, ``value(Z)`` and ``derivative(Z)``, which are checked against each
+        other.
+    solver : {"lbfgs", "sgd", "adam"}, default="adam"
+        L-BFGS on all samples at once, gradient descent with momentum, or Adam.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights; it is divided by the batch's size, or
+        its weight.
+    batch_size : int or "auto", default="auto"
+        Samples a step; ``"auto"`` is ``min(200, n_samples)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Of ``"sgd"``: the same throughout; divided by ``(t + 1) ** power_t`` after t
+        samples, epoch by epoch; or divided by 5 on each plateau.
+    learning_rate_init : float, default=0.001
+        The learning rate of the first step.
+    power_t : float, default=0.5
+        The exponent of ``"invscaling"``.
+    max_iter : int, default=200
+        Epochs, passes over the data, at most; for ``"lbfgs"`` iterations.
+    shuffle : bool, default=True
+        Whether each epoch takes the samples in a new order.
+    random_state : int, RandomState or None, default=None
+        Where first weights, held-out samples and orders are drawn from, on the host:
+        the same number gives the same draws on every backend.
+    tol : float, default=0.0001
+        The least improvement that counts; for ``"lbfgs"`` the largest entry of the
+        gradient to stop at.
+    verbose : bool, default=False
+        Print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether :meth:`fit` goes on where the last call ended: weights, optimiser, and
+        the stream of orders.
+    momentum : float, default=0.9
+        Of ``"sgd"``, in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Of ``"sgd"``: look ahead along the momentum.
+    early_stopping : bool, default=False
+        Watch the score on held-out samples instead of the loss, and end with the
+        weights that had the best.
+    validation_fraction : float, default=0.1
+        The share of the samples that `early_stopping` holds out.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Of ``"adam"``: decay of the moments, in [0, 1).
+    epsilon : float, default=1e-8
+        Of ``"adam"``: added to the denominator.
+    n_iter_no_change : int, default=10
+        Training stops when more than this many epochs in a row have not improved by
+        `tol`.
+    max_fun : int, default=15000
+        Of ``"lbfgs"``: evaluations at most.
+    quantile : float, default=0.5
+        The level of ``"quantile"``, in (0, 1).
+    huber_delta : float, default=1.0
+        Where ``"huber"`` turns from squared to absolute, in the unit of `y`.
+    scoring : str, callable or None, default=None
+        The score of the held-out samples: None is that of :meth:`score`, ``"loss"`` the
+        negative loss, else as :func:`sklearn.metrics.get_scorer` takes it.
+    max_time : float or None, default=None
+        Seconds after which training ends with the step under way.
+    backend : str or None, default=None
+        Where to train, a name that :func:`xpnet.get_backend` takes: `X` and `y` move
+        there once, and answers come back where they were asked for. None follows `X`.
+    dtype : {"float32", "float64"} or None, default=None
+        What to compute in. None keeps float32 and float64, takes float32 for float16
+        and the backend's widest float for integers.
+    init : str, default="glorot_uniform"
+        How first weights are drawn: a key of :data:`xpnet.initializers.INITIALIZERS`.
+        The default is scikit-learn's.
+
+    Attributes
+    ----------
+    coefs_ : list of array, shapes (fan_in, fan_out)
+        Weights of each layer, in the backend's namespace.
+    intercepts_ : list of array, shapes (fan_out,)
+        Biases of each layer.
+    loss_curve_ : list of float
+        The objective of each epoch: the average over its steps of the value before
+        each. For ``"lbfgs"`` the value after each iteration.
+    loss_, best_loss_ : float
+        The last of them, and the least (None with `early_stopping`).
+    validation_loss_curve_, validation_scores_ : list of float, or None
+        Loss, without the penalty, and score of the held-out samples at each epoch.
+    best_validation_score_ : float or None
+        The best of the scores.
+    n_iter_ : int
+        Epochs, or iterations, of the last training.
+    t_ : int
+        Samples that the steps have seen.
+    n_features_in_ : int
+        Features of `X`.
+    feature_names_in_ : ndarray, shape (n_features_in_,)
+        Column names, where `X` was a frame with string names.
+    n_layers_, n_outputs_ : int
+        Layers, the input's included, and outputs.
+    out_activation_ : {"identity", "exp"}
+        Of the output layer.
+
+    References
+    ----------
+    .. [1] D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by
+       back-propagating errors", Nature 323, 1986.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from xpnet import MLPRegressor
+    >>> X, y = make_regression(200, 5, random_state=0)
+    >>> reg = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", random_state=0)
+    >>> reg = reg.fit(X, y / 100)
+    >>> reg.score(X, y / 100) > 0.99
+    True
+    """
+
+    _parameter_constraints = COMMON_CONSTRAINTS | {
+        "loss": [StrOptions(set(LOSSES)), HasMethods(["value", "derivative"])],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+    }
+    _numeric = True
+    _stratify = False
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        quantile: float = 0.5,
+        huber_delta: float = 1.0,
+        scoring: Any = None,
+        max_time: float | None = None,
+        backend: str | None = None,
+        dtype: str | None = None,
+        init: str = "glorot_uniform",
+    ) -> None:
+        self._store(locals())
+
+    # -------------------------------------------------------------------------- targets
+
+    def _learn_targets(self, y: HostArray, classes: None = None) -> None:  # noqa: ARG002
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
+
+    @property
+    def _n_units(self) -> int:
+        return self.n_outputs_ * (2 if self.loss == "gaussian_nll" else 1)
+
+    def _encode(self, y: HostArray) -> HostArray:
+        y = y.reshape(y.shape[0], -1)
+        if y.shape[1] != self.n_outputs_:
+            msg = f"Expected y with {self.n_outputs_} outputs, got {y.shape[1]}."
+            raise DataError(msg)
+        if self.loss == "poisson" and np.any(y < 0.0):
+            msg = (
+                "loss='poisson' takes counts or rates: y must not be negative, and its "
+                f"least value is {np.min(y)}."
+            )
+            raise DataError(msg)
+        return y
+
+    def _loss(self, data: Data) -> Loss:
+        if not isinstance(self.loss, str):
+            some = data.targets[:16, ...]
+            check_loss(self.loss, self._n_units, some, backend_of(some))
+            return adapt_loss(self.loss)
+        if self.loss == "quantile":
+            return partial(losses.quantile, level=self.quantile)
+        if self.loss == "huber":
+            return partial(losses.huber, delta=self.huber_delta)
+        return LOSSES[self.loss]
+
+    def _weigh(self, y: HostArray, weights: HostArray | None) -> HostArray | None:  # noqa: ARG002
+        return weights
+
+    def _score_outputs(
+        self, outputs: Array, y: HostArray, weights: HostArray | None
+    ) -> float:
+        return _r2(y, to_numpy(self._means(outputs)), weights)
+
+    @available_if(lambda self: self._check_stochastic("partial_fit"))  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self, X: Array, y: Array, sample_weight: Array | None = None
+    ) -> Self:
+        """Train for one epoch, from where the last call ended.
+
+        Parameters
+        ----------
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
+            Samples.
+        y : array or array-like, shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+        sample_weight : array or array-like, shape (n_samples,), optional
+            Weights of the samples.
+
+        Returns
+        -------
+        MLPRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`.
+        AttributeError
+            The solver is ``"lbfgs"``.
+        """
+        return self._partial_fit(X, y, sample_weight)
+
+    # ----------------------------------------------------------------------- prediction
+
+    def _means(self, outputs: Array) -> Array:
+        """Return what is predicted, (n_samples,) or (n_samples, n_outputs)."""
+        means = outputs[:, : self.n_outputs_]
+        if self.out_activation_ == "exp":
+            means = array_namespace(means).exp(means)
+        return means[:, 0] if self.n_outputs_ == 1 else means
+
+    def predict(
+        self, X: Array, *, return_std: bool = False
+    ) -> Array | tuple[Array, Array]:
+        """Return the predicted numbers.
+
+        Parameters
+        ----------
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
+            Samples.
+        return_std : bool, default=False
+            Return standard deviations too; with ``loss="gaussian_nll"`` only.
+
+        Returns
+        -------
+        y : array, shape (n_samples,) or (n_samples, n_outputs)
+            In the namespace and on the device of `X`.
+        std : array of the same shape
+            With `return_std`.
+
+        Raises
+        ------
+        ValueError
+            `return_std` was asked of another loss.
+        """
+        if return_std and self.loss != "gaussian_nll":
+            msg = (
+                "return_std=True needs a network that learnt variances: "
+                f"loss='gaussian_nll', not {self.loss!r}."
+            )
+            raise DataError(msg)
+        outputs, ref = self._outputs(X, "predict")
+        means = asarray_like(self._means(outputs), ref)
+        if not return_std:
+            return means
+        std = array_namespace(outputs).exp(0.5 * outputs[:, self.n_outputs_ :])
+        return means, asarray_like(std[:, 0] if self.n_outputs_ == 1 else std, ref)
+
+    def score(self, X: Array, y: Array, sample_weight: Array | None = None) -> float:
+        r"""Return the coefficient of determination, :math:`R^2`.
+
+        Parameters
+        ----------
+        X : array, array-like or sparse matrix, shape (n_samples, n_features)
+            Samples.
+        y : array or array-like, shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+        sample_weight : array or array-like, shape (n_samples,), optional
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            At most 1, which is best.
+        """
+        predicted = to_numpy(self.predict(X))
+        y = check_y(self, y, predicted.shape[0], numeric=True)
+        return _r2(y, predicted, check_weights(sample_weight, predicted))
+
+
+def _r2(y: HostArray, predicted: HostArray, weights: HostArray | None) -> float:
+    if not np.all(np.isfinite(predicted)):
+        return float("nan")
+    return float(r2_score(y, predicted, sample_weight=weights))

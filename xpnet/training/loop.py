@@ -1,0 +1,192 @@
+"""The epoch loop of the stochastic solvers.
+
+A step never talks to the host. The data lies on the device, batches are gathered
+there, the loss adds up there and is read once an epoch.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from xpnet._namespace import asarray_like
+from xpnet._typing import Array
+from xpnet.network import Buffers
+from xpnet.optimizers import Optimizer, State
+from xpnet.schedules import Schedule
+from xpnet.training.batches import Data, HostIndices
+from xpnet.training.objective import Objective, training_step
+from xpnet.training.stopping import Plateau, check_finite
+
+__all__ = ["Epoch", "Progress", "step_coefficients", "train"]
+
+
+@dataclass
+class Progress:
+    """What one epoch hands to the next, and one call of ``fit`` to the next."""
+
+    params: Array
+    """The flat vector; steps may write into it."""
+    optimizer_state: State
+    schedule: Schedule
+    plateau: Plateau
+    random_state: np.random.RandomState
+    """The orders of the samples are drawn from it, on the host."""
+    n_steps: int = 0
+    n_seen: int = 0
+    """Samples that the steps have seen."""
+    order: HostIndices | None = None
+    """The last order, which the next one permutes, as in scikit-learn."""
+
+
+class Epoch(NamedTuple):
+    """What training tells after each pass over the data."""
+
+    n_iter: int
+    """Passes of this training so far."""
+    loss: float
+    """The objective, averaged over the pass."""
+    params: Array
+    """The flat vector after the pass; the next one may write into it."""
+    plateau: bool = False
+    """Whether what is watched has stopped falling."""
+    converged: bool = False
+    """Whether training ends here because of that."""
+    out_of_time: bool = False
+    """Whether it ends here because its time is over."""
+
+
+def train(
+    progress: Progress,
+    objective: Objective,
+    optimizer: Optimizer,
+    data: Data,
+    *,
+    batch_size: int,
+    max_iter: int,
+    shuffle: bool = True,
+    rows: HostIndices | None = None,
+    watch: Callable[[float], float] | None = None,
+    max_time: float = math.inf,
+) -> Iterator[Epoch]:
+    """Train, and yield after each epoch.
+
+    Parameters
+    ----------
+    progress : Progress
+        Where to begin; it is kept up to date.
+    objective : Objective
+        What to descend.
+    optimizer : Optimizer
+        How.
+    data : Data
+        Samples, targets and weights, on the device of ``progress.params``.
+    batch_size : int
+        Samples a step; the last of an epoch may have fewer.
+    max_iter : int
+        Passes at most.
+    shuffle : bool, default=True
+        Whether each pass takes the samples in a new order.
+    rows : ndarray of int32, optional
+        The rows to train on, by default all.
+    watch : callable, optional
+        Given the loss of an epoch, returns what the plateau looks at instead.
+    max_time : float, default=inf
+        Seconds after which the step under way is the last.
+
+    Yields
+    ------
+    Epoch
+        One a pass.
+
+    Raises
+    ------
+    DivergenceError
+        Loss or parameters are no longer finite.
+    """
+    deadline = time.monotonic() + max_time
+    if rows is not None and batch_size >= rows.shape[0]:
+        data, rows = data.take(data.on_device(rows)), None
+    n_samples = data.X.shape[0] if rows is None else rows.shape[0]
+    shuffle = shuffle and batch_size < n_samples  # one batch holds all, in any order
+    order = rows
+    if shuffle and rows is None:
+        order = progress.order
+        if order is None or order.shape[0] != n_samples:
+            order = np.arange(n_samples, dtype=np.int32)
+    buffers: dict[int, Buffers] = {}  # one set for full batches, one for a short last
+    for n_iter in range(1, max_iter + 1):
+        if shuffle and order is not None:
+            order = order[progress.random_state.permutation(n_samples)]
+            progress.order = order if rows is None else None
+        coefficients = step_coefficients(
+            optimizer,
+            progress.schedule.learning_rate,
+            progress.n_steps + 1,
+            math.ceil(n_samples / batch_size),
+            progress.params,
+        )
+        total, n_seen = 0.0, 0
+        for i, batch in enumerate(data.batches(batch_size, order)):
+            n_rows = batch.X.shape[0]
+            if n_rows not in buffers:
+                buffers[n_rows] = objective.network.buffers(progress.params, n_rows)
+            progress.params, progress.optimizer_state, value = training_step(
+                objective,
+                optimizer,
+                progress.params,
+                progress.optimizer_state,
+                batch.X,
+                batch.targets,
+                coefficients[i],
+                buffers[n_rows],
+                weights=batch.weights,
+            )
+            total += value * n_rows
+            n_seen += n_rows
+            out_of_time = time.monotonic() > deadline
+            if out_of_time:
+                break
+        progress.n_steps += i + 1
+        progress.n_seen += n_seen
+        loss = float(total) / n_seen  # sync point
+        check_finite(loss, progress.params, n_iter)
+        plateau = progress.plateau.reached(loss if watch is None else watch(loss))
+        progress.schedule.epoch_ended(progress.n_seen)
+        stop = plateau and progress.schedule.plateau_reached()
+        if plateau and not stop:
+            progress.plateau.n_no_change = 0
+        yield Epoch(n_iter, loss, progress.params, plateau, stop, out_of_time)
+        if stop or out_of_time:
+            return
+
+
+def step_coefficients(
+    optimizer: Optimizer, learning_rate: float, t: int, n_steps: int, ref: Array
+) -> list[tuple[Array, ...]]:
+    """Return the optimiser's coefficients for the steps of one epoch.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Computes them on the host.
+    learning_rate : float
+        Of these steps.
+    t : int
+        The number of the first of them, counted from 1.
+    n_steps : int
+        Steps of the epoch.
+    ref : array
+        Whose namespace, device and dtype they get.
+
+    Returns
+    -------
+    list of tuple of array, shape ()
+        A tuple a step.
+    """
+    table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
+    moved = asarray_like(np.asarray(table), ref, ref.dtype)  # moved once an epoch
+    return [tuple(moved[i, j] for j in range(len(table[0]))) for i in range(n_steps)]
