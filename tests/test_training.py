@@ -160,11 +160,17 @@ def test_coefficients_count_steps_from_one(backend: Backend, dtype: str) -> None
 
 
 @pytest.mark.parametrize("optimizer", [SGD(), Adam()], ids=["sgd", "adam"])
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("backend", ["strict-device1"], indirect=True)
 def test_a_step_reads_nothing(
-    optimizer: SGD | Adam, backend: Backend, problem: Problem, sync_guard: Any
+    optimizer: SGD | Adam,
+    weighted: bool,
+    backend: Backend,
+    problem: Problem,
+    sync_guard: Any,
 ) -> None:
     here = problem.on(backend)
+    weights = backend.asarray(np.arange(8.0)) if weighted else None
     objective = Objective(here.network, softmax_cross_entropy, alpha=0.1)
     (coefficients,) = step_coefficients(optimizer, 0.1, 1, 1, here.params)
     with sync_guard():
@@ -177,6 +183,7 @@ def test_a_step_reads_nothing(
             here.targets,
             coefficients,
             here.network.buffers(here.params, 8),
+            weights=weights,
         )
 
 
