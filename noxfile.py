@@ -63,6 +63,25 @@ def tests_backends(session: nox.Session) -> None:
 
 
 @nox.session
+def tests_gpu(session: nox.Session) -> None:
+    """Run what needs a GPU, on CuPy; a skipped test is a failure."""
+    _install(session, "test", extras="cli,plot,cuda13")
+    session.run("pytest", "-m", "gpu", "--require-backend=cupy", *session.posargs)
+
+
+@nox.session
+def min_versions(session: nox.Session) -> None:
+    """Run the suite on the oldest versions that pyproject.toml allows."""
+    _install(session, "test")
+    oldest = [
+        requirement.replace(">=", "==") + ".*"
+        for requirement in PYPROJECT["project"]["dependencies"]
+    ]
+    session.install(*oldest)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     _install(session, "docs")
