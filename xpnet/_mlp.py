@@ -3,6 +3,7 @@
 Here, and only here, arrays change library and device.
 """
 
+import importlib.metadata
 import math
 import warnings
 from collections.abc import Iterator
@@ -422,6 +423,19 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         weights = list(zip(self.coefs_, self.intercepts_, strict=True))
         sizes = [self.n_features_in_, *(b.shape[0] for b in self.intercepts_)]
         return make_network(sizes, self.activation).outputs(weights, X), ref
+
+    def _get_doc_link(self) -> str:
+        """Return the address of the class's page, for the HTML representation.
+
+        It lies below the documentation that the package's metadata name; where they
+        name none, the representation has no link.
+        """
+        for url in importlib.metadata.metadata("xpnet").get_all("Project-URL") or ():
+            label, _, home = url.partition(", ")
+            if label == "Documentation":
+                page = f"xpnet.{type(self).__name__}.html"
+                return f"{home.rstrip('/')}/api/generated/{page}"
+        return ""
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that sparse and array-API inputs are welcome."""
