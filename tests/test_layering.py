@@ -18,7 +18,7 @@ LAYERS = [
     {"backends", "functional", "initializers"},
     {"losses", "network", "optimizers", "schedules"},
     {"training", "callbacks"},
-    {"_custom", "_parameters", "_run", "_targets", "_validation"},
+    {"_custom", "_moving", "_parameters", "_run", "_targets", "_validation"},
     {"datasets", "plotting"},
     {"_mlp"},
     {"classifier", "regressor"},

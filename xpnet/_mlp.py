@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from xpnet._custom import check_activation
+from xpnet._moving import Movable
 from xpnet._namespace import (
     array_namespace,
     default_float,
@@ -52,7 +52,7 @@ from xpnet.training import (
 __all__ = ["BaseMLP"]
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class BaseMLP(Movable):
     """Base class of the estimators; they add what is asked of the network, and answers.
 
     A subclass has the parameters as attributes, and says what targets are:
@@ -397,11 +397,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     def _keep_params(self, network: Network, params: Array) -> None:
         weights, biases = zip(*network.views(params), strict=True)
         self.coefs_, self.intercepts_ = list(weights), list(biases)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the optimiser's state out of a pickle."""
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_progress"}
 
     # ----------------------------------------------------------------------- prediction
 
