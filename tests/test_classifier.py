@@ -1,6 +1,6 @@
 """The classifier: where it trains and answers, what it takes, and what it refuses.
 
-That its training is scikit-learn's is shown in ``test_reference.py``, and that every
+That its training is scikit-learn's is shown in ``test_trajectory.py``, and that every
 backend gives NumPy's numbers in ``test_backend_consistency.py``.
 """
 

@@ -1,18 +1,17 @@
-"""xpnet against the libraries that people compare it with."""
+"""Formulas and steps against those of torch and scikit-learn.
 
-import math
-import warnings
+Whole trainings are compared with scikit-learn's in ``test_trajectory.py``.
+"""
+
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from problems import Problem
-from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
-from tolerances import ONE_PASS, TEN_STEPS, TRAJECTORY
+from tolerances import ONE_PASS, TEN_STEPS
 
-from xpnet import MLPClassifier
 from xpnet.functional import ACTIVATIONS
 from xpnet.losses import (
     sigmoid_cross_entropy,
@@ -156,124 +155,4 @@ def test_optimizers_are_scikit_learns(
     sklearn_optimizer = theirs([desired])
     for actual, g in zip(steps(optimizer, p, gradients), gradients, strict=True):
         sklearn_optimizer.update_params([desired], [g])
-        assert_close(actual, desired, factor=TEN_STEPS)
-
-
-@pytest.fixture
-def samples(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Ninety samples of three overlapping classes."""
-    y = np.arange(90) % 3
-    return np.eye(3, 5)[y] + rng.normal(size=(90, 5)), y
-
-
-def fit_both(
-    X: np.ndarray, y: np.ndarray, **settings: Any
-) -> tuple[MLPClassifier, SklearnMLPClassifier]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Stochastic Optimizer: Maximum")
-        ours, theirs = (
-            cls((7, 6), **settings, random_state=11).fit(X, y)
-            for cls in (MLPClassifier, SklearnMLPClassifier)
-        )
-    return ours, theirs
-
-
-@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
-@pytest.mark.parametrize(
-    "solver",
-    [
-        {"solver": "adam", "learning_rate_init": 0.01},
-        {"solver": "sgd", "learning_rate_init": 0.1, "momentum": 0.0},
-        {"solver": "sgd", "learning_rate_init": 0.1, "nesterovs_momentum": False},
-        {"solver": "sgd", "learning_rate_init": 0.1},
-    ],
-    ids=["adam", "sgd", "momentum", "nesterov"],
-)
-@pytest.mark.parametrize("batch_size", [32, 90, "auto"])  # 32 leaves 26
-@pytest.mark.parametrize("alpha", [0.0, 0.1])
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_training_takes_scikit_learns_course(
-    activation: str,
-    solver: dict[str, Any],
-    batch_size: int | str,
-    alpha: float,
-    n_classes: int,
-    samples: tuple[np.ndarray, np.ndarray],
-) -> None:
-    X, y = samples
-    ours, theirs = fit_both(
-        X,
-        y % n_classes,
-        activation=activation,
-        batch_size=batch_size,
-        alpha=alpha,
-        max_iter=30,
-        tol=0.0,
-        n_iter_no_change=math.inf,
-        **solver,
-    )
-    assert_same_course(ours, theirs)
-    for method in ("predict_proba", "predict_log_proba"):
-        actual, desired = (getattr(clf, method)(X) for clf in (ours, theirs))
-        assert_same_norm(actual, desired)
-    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-
-
-def assert_same_course(ours: MLPClassifier, theirs: SklearnMLPClassifier) -> None:
-    for name in (
-        *("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_"),
-        "n_features_in_",
-    ):
-        assert getattr(ours, name) == getattr(theirs, name), name
-    assert_same_norm(ours.loss_curve_, theirs.loss_curve_)
-    assert ours.loss_ == ours.loss_curve_[-1]
-    assert_same_norm(ours.best_loss_, theirs.best_loss_)
-    for name in ("coefs_", "intercepts_"):
-        for actual, desired in zip(
-            getattr(ours, name), getattr(theirs, name), strict=True
-        ):
-            assert_same_norm(actual, desired)
-
-
-def assert_same_norm(actual: Any, desired: Any) -> None:
-    actual, desired = np.asarray(actual), np.asarray(desired)
-    assert actual.shape == desired.shape
-    assert actual.dtype == desired.dtype
-    error = np.linalg.norm(actual - desired)
-    assert error <= TRAJECTORY * np.linalg.norm(desired)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"tol": 0.01, "n_iter_no_change": 3},
-        {"tol": 0.05, "n_iter_no_change": 1, "solver": "sgd"},
-        {"tol": 1e9, "n_iter_no_change": 5},  # seven epochs: the first beats infinity
-        {"tol": 0.01, "n_iter_no_change": 3, "shuffle": False},
-    ],
-)
-def test_training_stops_where_scikit_learn_does(
-    settings: dict[str, Any], samples: tuple[np.ndarray, np.ndarray]
-) -> None:
-    ours, theirs = fit_both(
-        *samples, **settings, batch_size=30, learning_rate_init=0.02, max_iter=300
-    )
-    assert ours.n_iter_ < 300
-    assert_same_course(ours, theirs)
-
-
-def test_the_penalty_alone_shrinks_as_scikit_learns(
-    samples: tuple[np.ndarray, np.ndarray],
-) -> None:
-    """With a penalty this strong, a wrong division by the batch's size shows at once."""
-    ours, theirs = fit_both(*samples, alpha=30.0, batch_size=32, max_iter=30, tol=0.0)
-    assert_same_course(ours, theirs)
-
-
-def test_float32_takes_scikit_learns_course_roughly(
-    samples: tuple[np.ndarray, np.ndarray],
-) -> None:
-    X, y = samples
-    ours, theirs = fit_both(X.astype(np.float32), y, max_iter=30, tol=0.0)
-    for actual, desired in zip(ours.coefs_, theirs.coefs_, strict=True):
         assert_close(actual, desired, factor=TEN_STEPS)

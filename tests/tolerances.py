@@ -15,8 +15,11 @@ FITTED = 1_000  # 6.6: 198 steps of Adam in float32, by torch
 SIGMAS = 5
 """How far a moment of draws may be from its mean, in standard deviations."""
 
-TRAJECTORY = 1e-10  # 4.2e-14
+TRAJECTORY = 1e-10  # 7.0e-14
 """Thirty epochs of scikit-learn's, relative to the norm of the array."""
+
+LBFGS = 1e-8  # 9.8e-11
+"""Twenty iterations of scikit-learn's L-BFGS, likewise."""
 
 TUTORIAL_ON_NUMPY = 1e-10  # 5.0e-16
 TUTORIAL_ELSEWHERE = 1e-9  # 3.5e-16
