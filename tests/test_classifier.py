@@ -204,11 +204,12 @@ def test_two_backends_take_turns(
             assert_close(actual, desired, factor=EXACT)
 
 
+@pytest.mark.parametrize("batch_size", [15, 60])  # copies, and a view of all
 def test_training_leaves_the_data_alone(
-    backend: Backend, X: np.ndarray, y: np.ndarray
+    batch_size: int, backend: Backend, X: np.ndarray, y: np.ndarray
 ) -> None:
     here, labels = backend.asarray(X, copy=True), backend.asarray(y, copy=True)
-    clf = quick().fit(here, labels)
+    clf = quick(batch_size=batch_size).fit(here, labels)
     for method in METHODS:
         getattr(clf, method)(here)
     assert_close(here, backend.asarray(X), factor=EXACT)
