@@ -5,6 +5,7 @@ Examples::
     nox                          # lint, typecheck, tests
     nox -s tests -- -k softmax   # what stands behind -- goes to pytest
     nox -s tests_backends        # adds torch and JAX
+    nox -s tests_cupy            # CuPy on a machine without a GPU
     nox -s docs
 
 MNIST's four files, for the tests that train on it, are found through the environment
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parent.resolve()
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 # What `tests_backends` is known to pass with; ranges are in pyproject.toml.
 TORCH, JAX = "torch==2.13.0", "jax==0.10.2"
+# Whose insides tests/test_cupy_without_gpu.py looks into.
+CUPY = "cupy-cuda13x==14.2.0"
 
 
 def _install(session: nox.Session, *groups: str, extras: str = "cli,plot") -> None:
@@ -60,6 +63,15 @@ def tests_backends(session: nox.Session) -> None:
     session.install(TORCH, JAX)
     require = ["--require-backend=torch", "--require-backend=jax"]
     session.run("pytest", *require, *session.posargs)
+
+
+@nox.session
+def tests_cupy(session: nox.Session) -> None:
+    """Run on CuPy without a GPU what can be: our code up to the first launch."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "test"), CUPY)
+    module = "tests/test_cupy_without_gpu.py"
+    env = {"XPNET_REQUIRE_CUPY_SHELLS": "1"}
+    session.run("pytest", module, *session.posargs, env=env)
 
 
 @nox.session
