@@ -6,6 +6,10 @@ turns the skip into a failure.
 """
 
 import os
+
+# Before SciPy is imported: scikit-learn skips its array-API checks without.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial

@@ -18,6 +18,7 @@ from xpnet._custom import check_activation
 from xpnet._moving import Movable
 from xpnet._namespace import (
     array_namespace,
+    asarray_like,
     default_float,
     dtype_name,
     is_numpy_namespace,
@@ -371,6 +372,9 @@ class BaseMLP(Movable):
         if settings != self._settings:
             return self._progress_from(params, progress.random_state)
         progress.params = params
+        progress.optimizer_state = tuple(  # the weights may have been moved
+            asarray_like(moment, params) for moment in progress.optimizer_state
+        )
         progress.plateau.tol = self.tol
         progress.plateau.patience = self.n_iter_no_change
         return progress
