@@ -117,9 +117,7 @@ def test_two_backends_take_turns(
 
 
 @pytest.mark.parametrize("backend", ["strict-device1", "torch", "jax"], indirect=True)
-def test_two_backends_in_threads(
-    backend: Backend, X: np.ndarray, y: np.ndarray
-) -> None:
+def test_two_backends_in_threads(backend: Backend, X: np.ndarray) -> None:
     fitted: dict[str, Any] = {}
     t = X @ np.ones(4)
 

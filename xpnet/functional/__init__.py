@@ -1,6 +1,7 @@
 """The mathematics of a network's layers, without state."""
 
 from xpnet.functional.activations import ACTIVATIONS, Activation, get_activation
+from xpnet.functional.counter import counter_hash, counter_uniform, keep_mask
 from xpnet.functional.gated import (
     gelu,
     gelu_backward,
@@ -42,6 +43,8 @@ from xpnet.functional.softmax import (
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "counter_hash",
+    "counter_uniform",
     "elu",
     "elu_backward",
     "gelu",
@@ -49,6 +52,7 @@ __all__ = [
     "get_activation",
     "identity",
     "identity_backward",
+    "keep_mask",
     "leaky_relu",
     "leaky_relu_backward",
     "log_sigmoid",
