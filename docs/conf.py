@@ -35,6 +35,8 @@ numpydoc_show_class_members = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "xpnet"
+html_static_path = ["_static"]
+html_css_files = ["xpnet.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

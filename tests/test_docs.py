@@ -1,5 +1,6 @@
-"""The pages keep up with the package: every public symbol, every module."""
+"""The pages keep up with the package: every public symbol, module, and difference."""
 
+import ast
 import importlib
 import pkgutil
 import re
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import xpnet
 
-DOCS = Path(__file__).parent.parent / "docs"
+TESTS = Path(__file__).parent
+DOCS = TESTS.parent / "docs"
 
 
 def public_modules():
@@ -59,3 +61,22 @@ def test_every_module_is_in_the_table_of_layers():
     table = [line for line in page.splitlines() if line.startswith("|")]
     listed = set(re.findall(r"`(\w+)`", " ".join(line.split("|")[2] for line in table)))
     assert listed == {module.name for module in pkgutil.iter_modules(xpnet.__path__)}
+
+
+def test_every_difference_has_its_test():
+    page = (DOCS / "differences.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    source = (TESTS / "test_differences.py").read_text(encoding="utf-8")
+    tests = {
+        node.name
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+    assert named == tests
+
+
+def test_every_row_of_the_table_of_differences_names_a_test():
+    page = (DOCS / "differences.md").read_text(encoding="utf-8")
+    _, _, *rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert rows
+    assert all(re.search(r"`test_\w+` \|$", row) for row in rows)

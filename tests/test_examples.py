@@ -35,6 +35,12 @@ def test_on_numpy(script, tmp_path):
     assert run(script, tmp_path)
 
 
+def test_regression_with_uncertainty(tmp_path):
+    picture = tmp_path / "regression.png"
+    run("regression_with_uncertainty.py", tmp_path, "--plot", str(picture))
+    assert picture.stat().st_size > 0
+
+
 def test_same_code_two_backends(backend, tmp_path):
     output = run("same_code_two_backends.py", tmp_path, "--backend", backend.name)
     assert f"{backend.name}: loss" in output

@@ -135,7 +135,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Samples that the steps have seen.
     n_features_in_ : int
         Features of `X`.
-    feature_names_in_ : ndarray, shape (n_features_in_,)
+    feature_names_in_ : ndarray, shape (n_features,)
         Column names, where `X` was a frame with string names.
     n_layers_, n_outputs_ : int
         Layers, the input's included, and outputs.
