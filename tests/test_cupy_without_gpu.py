@@ -10,6 +10,7 @@ the reason, where that isn't installed or a GPU can be used.
 ``XPNET_REQUIRE_CUPY_SHELLS=1`` turns the skip into an error.
 """
 
+import inspect
 import math
 import operator
 import os
@@ -293,11 +294,19 @@ def test_flatten_reaches_the_gpu() -> None:
 # --------------------------------------------------------------- up to the first launch
 
 
-@pytest.mark.parametrize(
-    "function",
-    [*functions_of(functional), *functions_of(losses)],
-    ids=lambda function: function.__name__,
-)
+def takes_counter(function: Callable[..., Any]) -> bool:
+    return "counter" in inspect.signature(function).parameters
+
+
+FUNCTIONS = [
+    function
+    for module in (functional, losses)
+    for function in functions_of(module)
+    if not takes_counter(function)
+]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_functions_reach_the_gpu(function: Callable[..., Any], dtype: str) -> None:
     given = arguments(function, on_shells(), dtype, np.random.default_rng(1))
     if function in (functional.identity, functional.identity_backward):
@@ -469,6 +478,8 @@ OPERATORS = {
     "__ne__": "not_equal",
     "__and__": "bitwise_and",
     "__or__": "bitwise_or",
+    "__xor__": "bitwise_xor",
+    "__rshift__": "right_shift",
     "__neg__": "negative",
     "__abs__": "absolute",
 }
@@ -557,11 +568,25 @@ def like_numpy(
     return seen, actual
 
 
-@pytest.mark.parametrize(
-    "function",
-    [*functions_of(functional), *functions_of(losses)],
-    ids=lambda function: function.__name__,
-)
+@pytest.mark.parametrize("name", ["counter_hash", "counter_uniform", "keep_mask"])
+def test_random_numbers_of_a_counter(name: str, dtype: str) -> None:
+    """Thirty-two bits throughout; keys that change are arrays."""
+
+    def call(backend: Backend, _: str) -> list[Array]:
+        counter = backend.asarray(np.arange(6).reshape(2, 3), "int32")
+        key = backend.asarray(np.asarray(7), "int32")
+        others = (0.5, getattr(backend.xp, dtype)) if name == "keep_mask" else ()
+        return [getattr(functional, name)(counter, 3, key, *others)]
+
+    with rehearsing() as seen:
+        call(seen.backend, dtype)
+    masks = {dtype, "bool"} if name == "keep_mask" else set()
+    floats = {"float32"} if name != "counter_hash" else set()
+    assert seen.dtypes == {"int32"} | floats | masks
+    assert (seen.reads, seen.uploads) == ([], [])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_functions(function: Callable[..., Any], dtype: str) -> None:
     def call(backend: Backend, dtype: str) -> list[Array]:
         given = arguments(function, backend, dtype, np.random.default_rng(1))
