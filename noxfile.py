@@ -7,6 +7,8 @@ Examples::
     nox -s tests_backends        # adds torch and JAX
     nox -s tests_cupy            # CuPy on a machine without a GPU
     nox -s docs
+    nox -s agreement             # writes the table at the end of docs/backends.md
+    nox -s gpu                   # writes docs/gpu.md, on a machine with a GPU
 
 MNIST's four files, for the tests that train on it, are found through the environment
 variable XPNET_DATA; without it these tests are skipped.
@@ -79,6 +81,27 @@ def tests_gpu(session: nox.Session) -> None:
     """Run what needs a GPU, on CuPy; a skipped test is a failure."""
     _install(session, "test", extras="cli,plot,cuda13")
     session.run("pytest", "-m", "gpu", "--require-backend=cupy", *session.posargs)
+
+
+@nox.session
+def agreement(session: nox.Session) -> None:
+    """Measure how far each backend is from NumPy; what stands behind -- is installed.
+
+    On a machine with a GPU: nox -s agreement -- 'cupy-cuda13x[ctk]' 'jax[cuda13]'
+    """
+    session.install("-e", ".", "array-api-strict", TORCH, JAX, *session.posargs)
+    env = {"OPENBLAS_NUM_THREADS": "1"}
+    session.run("python", "tests/agreement.py", env=env)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Answer on a GPU what only a GPU can, in docs/gpu.md.
+
+    What stands behind -- is installed to be compared with: torch 'jax[cuda13]'
+    """
+    session.install("-e", ".", CUPY.replace("13x", "13x[ctk]"), *session.posargs)
+    session.run("python", "tests/gpu.py")
 
 
 @nox.session

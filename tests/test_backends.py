@@ -2,6 +2,7 @@
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -148,6 +149,29 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "array_api_strict", None)
     with pytest.raises(BackendUnavailableError, match="ModuleNotFoundError: import of"):
         get_backend("strict")
+
+
+class JaxDevice(NamedTuple):
+    """What JAX says of a device; it calls all platforms of GPUs ``gpu``."""
+
+    platform: str
+    id: int
+
+
+@pytest.mark.parametrize("backend", ["jax"], indirect=True)
+def test_gpus_of_jax(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, *gpus = JaxDevice("cpu", 0), JaxDevice("gpu", 0), JaxDevice("gpu", 1)
+
+    def devices(platform: str = "gpu") -> list[JaxDevice]:
+        return {"cpu": [cpu], "gpu": gpus}[platform]
+
+    monkeypatch.setattr("jax.devices", devices)
+    (jax,) = [status for status in available_backends() if status.name == backend.name]
+    assert jax.devices == ("cuda:0", "cuda:1", "cpu:0")
+    for name in ("jax", "jax:cuda", "jax:cuda:0", "jax:gpu", "jax:gpu:0"):
+        assert get_backend(name).device == gpus[0]
+    assert get_backend("jax:cuda:1").device == gpus[1]
+    assert get_backend("jax:cpu").device == cpu
 
 
 class CupyWithoutGPU:

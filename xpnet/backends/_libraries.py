@@ -105,6 +105,7 @@ def _jax(which: str) -> Opened:
 
     found = [*jax.devices(), *jax.devices("cpu")]
     by_name = {_jax_device_name(device): device for device in found}
+    which = which.replace("gpu", "cuda")
     matches = [
         device
         for name, device in by_name.items()
@@ -116,7 +117,8 @@ def _jax(which: str) -> Opened:
 
 
 def _jax_device_name(device: Device) -> str:
-    return f"{device.platform}:{device.id}"
+    platform = device.platform.replace("gpu", "cuda")  # as torch calls it
+    return f"{platform}:{device.id}"
 
 
 def _strict(which: str) -> Opened:
