@@ -41,6 +41,7 @@ __all__ = [
     "matmul",
     "maximum",
     "multiply",
+    "row_argmax",
     "row_sum",
     "rows",
     "same_place",
@@ -148,6 +149,16 @@ def where_or_zero(condition: Array, x: Array, *, out: Array | None = None) -> Ar
     if out is None:
         return xp.where(condition, x, 0.0)
     return xp.multiply(x, condition, out=out)
+
+
+def row_argmax(x: Array) -> Array:
+    """Return the column of the largest number in each row, ``(n, k) -> (n,)``."""
+    xp, place = array_namespace(x), device(x)
+    strict = array_api_compat.is_array_api_strict_namespace(xp)
+    if strict and not supports_dtype(xp, place, "int64"):
+        # array-api-strict 2.6: argmax is int64, on devices without int64 too
+        return from_numpy(np.argmax(to_numpy(x), axis=1), xp, place)
+    return xp.argmax(x, axis=1)
 
 
 def empty_like(x: Array, shape: tuple[int, ...]) -> Array:

@@ -15,7 +15,10 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from xpnet._namespace import (
     array_namespace,
     asarray_like,
+    device,
     is_array_api_obj,
+    row_argmax,
+    supports_dtype,
     to_numpy,
 )
 from xpnet._typing import Array
@@ -79,8 +82,7 @@ class Multiclass:
 
     def predict(self, outputs: Array, ref: Array) -> Array:
         """Return the most probable class, where `ref` lies."""
-        codes = array_namespace(outputs).argmax(outputs, axis=1)
-        return _labels(self.classes_, codes, ref)
+        return _labels(self.classes_, row_argmax(outputs), ref)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +168,9 @@ class Multilabel:
 
     def predict(self, outputs: Array, ref: Array) -> Array:
         """Return the indicator matrix, where `ref` lies."""
-        xp = array_namespace(outputs)
-        return asarray_like(xp.astype(outputs > 0.0, xp.int64), ref)
+        xp, present = array_namespace(ref), asarray_like(outputs > 0.0, ref)
+        wide = supports_dtype(xp, device(ref), "int64")
+        return xp.astype(present, xp.int64 if wide else xp.int32)
 
 
 @dataclass(frozen=True, eq=False)
