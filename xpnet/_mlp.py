@@ -184,6 +184,10 @@ class BaseMLP(Movable):
     def _epochs(self, run: Run) -> Iterator[Epoch]:
         """Train, and keep the fitted attributes up to date, epoch by epoch."""
         best = None
+        if self.early_stopping and self.validation_scores_:  # of an earlier call
+            best = array_namespace(run.progress.params).asarray(
+                run.progress.params, copy=True
+            )
         try:
             for epoch in train(
                 run.progress,
@@ -276,6 +280,9 @@ class BaseMLP(Movable):
         """Check everything, bring it to the backend, and set the fitted attributes."""
         self._validate_params()
         warn_of_ignored(self)
+        if (X_val is None) != (y_val is None):
+            msg = "X_val and y_val belong together: pass both, or neither."
+            raise DataError(msg)
         first = not (hasattr(self, "coefs_") and (self.warm_start or incremental))
         X = check_X(self, X, reset=first)
         y = check_y(self, y, X.shape[0], numeric=self._numeric)
@@ -365,6 +372,13 @@ class BaseMLP(Movable):
     def _resume(self, network: Network) -> Progress:
         """Go on from the fitted weights, with the optimiser as the last call left it."""
         weights = list(zip(self.coefs_, self.intercepts_, strict=True))
+        sizes = [self.coefs_[0].shape[0], *(b.shape[0] for b in self.intercepts_)]
+        if sizes != network.sizes:
+            msg = (
+                f"The fitted network has layers of {sizes} units, and the parameters ask "
+                f"for {network.sizes}: fit anew, with warm_start=False."
+            )
+            raise DataError(msg)
         params = network.flatten(weights)
         settings, progress = getattr(self, "_progress", (None, None))
         if not isinstance(progress, Progress):  # a pickle has the weights only

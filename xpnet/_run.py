@@ -106,7 +106,8 @@ class Run:
         Raises
         ------
         ValueError
-            Fewer than two rows would be held out, or classes can't be split.
+            Fewer than two rows would be held out, or none that has weight, or classes
+            can't be split.
         """
         rows, held = train_test_split(
             np.arange(y.shape[0], dtype=np.int32),
@@ -118,6 +119,12 @@ class Run:
             msg = (
                 "The validation set is too small. Increase 'validation_fraction' or the "
                 "size of your dataset."
+            )
+            raise DataError(msg)
+        if weights is not None and not np.any(weights[held]):
+            msg = (
+                "The held-out samples all have weight zero. Increase "
+                "'validation_fraction', or pass X_val and y_val."
             )
             raise DataError(msg)
         self.rows = rows
