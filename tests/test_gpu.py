@@ -1,0 +1,97 @@
+"""The questions to a GPU: they are asked on one, and nothing is claimed without."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import agreement
+import gpu
+import numpy as np
+import pytest
+from problems import WRITING
+from tolerances import TEN_STEPS
+
+from xpnet import Backend, get_backend
+from xpnet.exceptions import BackendUnavailableError
+from xpnet.testing import assert_close
+
+
+def without_gpu(name: str) -> Backend:
+    msg = f"backend={name!r} can't be used: there is no GPU"
+    raise BackendUnavailableError(msg)
+
+
+def test_without_a_gpu_nothing_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(gpu, "get_backend", without_gpu)
+    monkeypatch.setattr(gpu, "PAGE", tmp_path / "gpu.md")
+    assert gpu.main() == 2
+    assert capsys.readouterr().err.startswith("No GPU: backend='cupy' can't be used")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("expected", "code"), [(True, 0), (False, 1)])
+def test_a_run_is_written(
+    expected: bool,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def question(backend: Backend) -> gpu.Answer:
+        """Does it work?"""
+        return gpu.Answer(expected, f"{backend.name} a|b")
+
+    page = tmp_path / "gpu.md"
+    page.write_text("before\n% gpu: begin\nnothing\n% gpu: end\nafter\n")
+    monkeypatch.setattr(gpu, "get_backend", lambda _: get_backend("numpy"))
+    monkeypatch.setattr(gpu, "QUESTIONS", (question,))
+    monkeypatch.setattr(gpu, "machine", lambda _: "Run on a card.")
+    monkeypatch.setattr(gpu, "PAGE", page)
+    assert gpu.main() == code
+    text = page.read_text()
+    word = "yes" if expected else "**no**"
+    assert f"| Does it work? | {word} | numpy a\\|b |" in text
+    assert text.startswith("before\n% gpu: begin\n\nRun on a card.\n\n| question |")
+    assert text.endswith("% gpu: end\nafter\n")
+
+
+def test_an_error_is_an_answer() -> None:
+    def question(_: Backend) -> gpu.Answer:
+        msg = "a\nb"
+        raise OSError(msg)
+
+    expected = gpu.Answer(expected=False, text="OSError: a b")
+    assert gpu.ask(question, get_backend("numpy")) == expected
+
+
+@pytest.mark.parametrize("backend", WRITING, indirect=True)
+def test_steps_from_one_seed(backend: Backend) -> None:
+    sizes, batch_size = (5, 4, 3), 8
+    values, desired = (
+        gpu.take_steps(gpu.set_up(where, sizes, batch_size, 3))
+        for where in (backend, get_backend("numpy"))
+    )
+    assert len(values) == 3
+    for value, expected in zip(values, desired, strict=True):
+        moved = backend.asarray(np.asarray(expected), "float32")
+        assert_close(value, moved, factor=TEN_STEPS)
+
+
+def test_the_page_names_the_card_or_claims_nothing() -> None:
+    text = agreement.between(gpu.PAGE.read_text(encoding="utf-8"), gpu.MARK)
+    assert ("Nothing has been run on a GPU yet" in text) != ("Run on " in text)
+    if "Run on " in text:
+        assert all(str(question.__doc__)[:20] in text for question in gpu.QUESTIONS)
+
+
+@pytest.mark.parametrize("backend", ["cupy"], indirect=True)
+@pytest.mark.parametrize(
+    "question", gpu.QUESTIONS, ids=lambda question: question.__name__
+)
+def test_the_gpu_answers_as_expected(
+    question: Callable[[Backend], gpu.Answer], backend: Backend
+) -> None:
+    answer = question(backend)
+    assert answer.expected, answer.text
