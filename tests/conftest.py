@@ -25,11 +25,17 @@ BACKENDS = {
     "numpy": "numpy",
     "strict": "strict",
     "strict-device1": "strict:device1",
+    "strict-device2": "strict:device2",
+    "strict-no_x64": "strict:no_x64",
     "torch": "torch",
     "jax": "jax",
     "cupy": "cupy",
+    "torch-cuda": "torch:cuda",
+    "jax-cuda": "jax:cuda",
 }
 """Ids of the tests, and the names that ``get_backend`` takes."""
+
+GPU = {"cupy", "torch-cuda", "jax-cuda"}
 
 
 # ---------------------------------------------------------------------- which backends
@@ -57,10 +63,21 @@ def _required(config: pytest.Config) -> set[str]:
     return {*filter(None, map(str.strip, names)), *config.getoption("require_backend")}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     for item in items:
-        if _parameter(item, "backend") == "cupy":
+        if _parameter(item, "backend") in GPU:
             item.add_marker(pytest.mark.gpu)
+    # The device without 64 bits meets the tests that name float32.
+    wide = [
+        item
+        for item in items
+        if _parameter(item, "backend") == "strict-no_x64"
+        and _parameter(item, "dtype") != "float32"
+    ]
+    config.hook.pytest_deselected(items=wide)
+    items[:] = [item for item in items if item not in set(wide)]
 
 
 def _parameter(item: pytest.Item, name: str) -> Any:
@@ -84,9 +101,9 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
                     boolean_indexing=False, data_dependent_shapes=False
                 )
             )
-        if request.param == "torch":
+        if request.param.startswith("torch"):
             stack.enter_context(_one_torch_thread())
-        if request.param == "jax":
+        if request.param.startswith("jax"):
             # JAX has 32 bits unless told otherwise: float32 meets it as users do.
             dtype = _parameter(request.node, "dtype")
             stack.enter_context(_jax_x64(enabled=dtype != "float32"))

@@ -9,7 +9,7 @@ from xpnet import Backend
 from xpnet._typing import Array
 from xpnet.network import Network
 
-WRITING = ["numpy", "torch", "cupy"]
+WRITING = ["numpy", "torch", "cupy", "torch-cuda"]
 """The backends that write into a given array, and hence get buffers."""
 
 
