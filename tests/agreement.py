@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from xpnet import Backend, MLPClassifier, available_backends, get_backend
-from xpnet._namespace import to_numpy
+from xpnet._namespace import supports_dtype, to_numpy
 from xpnet._typing import Array
 from xpnet.exceptions import BackendUnavailableError
 from xpnet.losses import softmax_cross_entropy
@@ -32,8 +32,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "backends.md"
 MARK = "agreement"
 
 BACKENDS = (
-    *("numpy", "strict:CPU_DEVICE", "strict:device1", "torch:cpu", "jax:cpu"),
-    *("cupy", "torch:cuda", "jax:cuda"),
+    *("numpy", "strict:CPU_DEVICE", "strict:device1", "strict:device2"),
+    *("strict:no_x64", "torch:cpu", "jax:cpu", "cupy", "torch:cuda", "jax:cuda"),
 )
 DTYPES = ("float64", "float32")
 
@@ -158,14 +158,20 @@ def deviation(actual: Array, desired: Array) -> float:
     return float(np.max(np.abs(a - d)) / np.max(np.abs(d)))
 
 
+def not_run(reason: str) -> list[str]:
+    """Return the cells of a row without figures."""
+    return [f"not run: {reason}", *[""] * 6]
+
+
 def measure(name: str, dtype: str, reference: Course) -> list[str]:
     """Return the cells of a row, from the loss on."""
     try:
         backend = get_backend(name)
     except BackendUnavailableError as error:
-        reason = str(error).partition("can't be used: ")[2].partition(";")[0]
-        return [f"not run: {reason}", *[""] * 6]
+        return not_run(str(error).partition("can't be used: ")[2].partition(";")[0])
     with settings_of(name, dtype):
+        if not supports_dtype(backend.xp, backend.device, dtype):
+            return not_run(f"the device has no {dtype}")
         course = run(backend, dtype)
     worst = [
         deviation(getattr(course, what), getattr(reference, what))
