@@ -2,13 +2,22 @@
 
 import pickle
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tolerances import EXACT, FITTED
+from tolerances import EXACT, FITTED, ONE_PASS
 
-from xpnet import Backend, MLPClassifier, MLPRegressor, backends, get_backend
+from xpnet import (
+    Backend,
+    MLPClassifier,
+    MLPRegressor,
+    backends,
+    get_backend,
+    load,
+    save,
+)
 from xpnet._namespace import to_numpy
 from xpnet.exceptions import BackendUnavailableError
 from xpnet.testing import assert_close
@@ -89,6 +98,29 @@ def test_a_pickle_from_a_gpu_opens_without_one(
         again = pickle.loads(dumped)
     assert isinstance(again.coefs_[0], np.ndarray)
     np.testing.assert_array_equal(again.predict(X), desired)
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_a_model_saved_there_is_loaded_here_and_back(
+    cls: type,
+    backend: Backend,
+    dtype: str,
+    tmp_path: Path,
+    X: np.ndarray,
+    y: np.ndarray,
+) -> None:
+    path = tmp_path / "model.safetensors"
+    there = backend.asarray(X, dtype)
+    model = cls(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(there, y)
+    outputs = "predict_proba" if cls is MLPClassifier else "predict"
+    desired = to_numpy(getattr(model, outputs)(there))
+    save(model, path)
+    here = getattr(load(path), outputs)(X.astype(dtype))
+    assert isinstance(here, np.ndarray)
+    assert_close(here, desired, factor=ONE_PASS)
+    save(load(path), path)
+    again = getattr(load(path, backend=backend.name), outputs)(there)
+    assert_close(again, backend.asarray(desired), factor=EXACT)
 
 
 def test_unfitted_estimators_pickle_and_do_not_move() -> None:
