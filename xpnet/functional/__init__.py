@@ -2,6 +2,14 @@
 
 from xpnet.functional.activations import ACTIVATIONS, Activation, get_activation
 from xpnet.functional.counter import counter_hash, counter_uniform, keep_mask
+from xpnet.functional.exponential import (
+    elu,
+    elu_backward,
+    selu,
+    selu_backward,
+    softplus,
+    softplus_backward,
+)
 from xpnet.functional.gated import (
     gelu,
     gelu_backward,
@@ -11,16 +19,10 @@ from xpnet.functional.gated import (
     silu_backward,
 )
 from xpnet.functional.rectifiers import (
-    elu,
-    elu_backward,
     leaky_relu,
     leaky_relu_backward,
     relu,
     relu_backward,
-    selu,
-    selu_backward,
-    softplus,
-    softplus_backward,
 )
 from xpnet.functional.sigmoids import (
     identity,

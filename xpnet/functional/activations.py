@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from xpnet import _namespace as ops
 from xpnet._typing import Array
-from xpnet.functional import gated, rectifiers, sigmoids
+from xpnet.functional import exponential, gated, rectifiers, sigmoids
 
 __all__ = ["ACTIVATIONS", "Activation", "get_activation"]
 
@@ -27,9 +27,9 @@ ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(sigmoids.tanh, sigmoids.tanh_backward),
     "relu": Activation(rectifiers.relu, rectifiers.relu_backward),
     "leaky_relu": Activation(rectifiers.leaky_relu, rectifiers.leaky_relu_backward),
-    "elu": Activation(rectifiers.elu, rectifiers.elu_backward),
-    "selu": Activation(rectifiers.selu, rectifiers.selu_backward),
-    "softplus": Activation(rectifiers.softplus, rectifiers.softplus_backward),
+    "elu": Activation(exponential.elu, exponential.elu_backward),
+    "selu": Activation(exponential.selu, exponential.selu_backward),
+    "softplus": Activation(exponential.softplus, exponential.softplus_backward),
     "gelu": Activation(gated.gelu, gated.gelu_backward, saves_input=True),
     "silu": Activation(gated.silu, gated.silu_backward, saves_input=True),
     "mish": Activation(gated.mish, gated.mish_backward, saves_input=True),

@@ -7,7 +7,7 @@ import math
 
 from xpnet import _namespace as ops
 from xpnet._typing import Array
-from xpnet.functional.rectifiers import softplus
+from xpnet.functional.exponential import softplus
 from xpnet.functional.sigmoids import logistic
 
 __all__ = ["gelu", "gelu_backward", "mish", "mish_backward", "silu", "silu_backward"]

@@ -8,25 +8,20 @@ where the gradient may be written, the outputs' own array included.
 from collections.abc import Callable
 
 from xpnet._typing import Array
-from xpnet.losses.averages import average, total_weight
+from xpnet.losses.averages import average, average_all, total_weight
 from xpnet.losses.classification import (
     multioutput_cross_entropy,
     sigmoid_cross_entropy,
     softmax_cross_entropy,
 )
-from xpnet.losses.regression import (
-    absolute_error,
-    gaussian_nll,
-    huber,
-    poisson,
-    quantile,
-    squared_error,
-)
+from xpnet.losses.errors import absolute_error, huber, quantile, squared_error
+from xpnet.losses.likelihoods import gaussian_nll, poisson
 
 __all__ = [
     "Loss",
     "absolute_error",
     "average",
+    "average_all",
     "gaussian_nll",
     "huber",
     "multioutput_cross_entropy",

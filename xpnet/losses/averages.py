@@ -3,7 +3,7 @@
 from xpnet._namespace import array_namespace
 from xpnet._typing import Array
 
-__all__ = ["average", "total_weight"]
+__all__ = ["average", "average_all", "total_weight"]
 
 
 def total_weight(X: Array, weights: Array | None) -> Array | float:
@@ -73,3 +73,37 @@ def average(
     share = weights / total  # (n_samples,)
     d_outputs *= share[:, None]
     return xp.sum(losses * share), d_outputs
+
+
+def average_all(
+    losses: Array, d_outputs: Array, weights: Array | None
+) -> tuple[Array, Array]:
+    """Average over the outputs of each sample, then over the samples.
+
+    Parameters
+    ----------
+    losses : array, shape (n_samples, n_outputs), floating dtype
+        The loss of each output.
+    d_outputs : array, shape (n_samples, any), dtype of `losses`
+        Its gradient; it may be written into.
+    weights : array, shape (n_samples,), dtype of `losses`, or None
+        Weights of the samples; None weighs all alike.
+
+    Returns
+    -------
+    loss : array, shape ()
+        The mean.
+    d_outputs : array, shape of `d_outputs`
+        Its gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, d = average_all(np.asarray([[1.0, 5.0]]), np.ones((1, 2)), None)
+    >>> print(loss, d)
+    3.0 [[0.5 0.5]]
+    """
+    n_outputs = losses.shape[1]
+    d_outputs /= n_outputs
+    per_sample = array_namespace(losses).sum(losses, axis=1) / n_outputs
+    return average(per_sample, d_outputs, weights)
