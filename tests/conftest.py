@@ -17,26 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import BACKENDS, GPU
 
 from xpnet import Backend, get_backend
 from xpnet.exceptions import BackendUnavailableError
-
-BACKENDS = {
-    "numpy": "numpy",
-    "strict": "strict",
-    "strict-device1": "strict:device1",
-    "strict-device2": "strict:device2",
-    "strict-no_x64": "strict:no_x64",
-    "torch": "torch",
-    "jax": "jax",
-    "cupy": "cupy",
-    "torch-cuda": "torch:cuda",
-    "jax-cuda": "jax:cuda",
-}
-"""Ids of the tests, and the names that ``get_backend`` takes."""
-
-GPU = {"cupy", "torch-cuda", "jax-cuda"}
-
 
 # ---------------------------------------------------------------------- which backends
 
