@@ -95,15 +95,18 @@ def check_loss(loss: Any, n_outputs: int, targets: Array, backend: Backend) -> N
         They don't agree, or haven't the shapes that are asked for.
     """
     n_samples = targets.shape[0]
+    what = f"loss {type(loss).__name__}"
     outputs = np.random.default_rng(0).normal(size=(n_samples, n_outputs))
+    x = backend.asarray(outputs, targets.dtype)
+    _check_shape(what, "derivative", loss.derivative(x, targets), x, outputs.shape)
     for column in range(n_outputs):  # each sample's loss sees its own outputs only
         direction = np.zeros_like(outputs)
         direction[:, column] = 1.0
         _compare(
-            f"loss {type(loss).__name__}",
+            what,
             lambda x: loss.value(x, targets),
             lambda x, column=column: loss.derivative(x, targets)[:, column],
-            backend.asarray(outputs, targets.dtype),
+            x,
             direction,
             (n_samples,),
         )
@@ -116,13 +119,8 @@ def _compare(
     step = _STEPS[name]
     shift = asarray_like(direction * step, x, x.dtype)
     found = derivative(x)
-    for label, array in [("value", value(x)), ("derivative", found)]:
-        if tuple(array.shape) != shape or array.dtype != x.dtype:
-            msg = (
-                f"{what}: `{label}` must return shape {shape} and dtype {name} here, got "
-                f"shape {tuple(array.shape)} and dtype {array.dtype}."
-            )
-            raise GradientError(msg)
+    _check_shape(what, "value", value(x), x, shape)
+    _check_shape(what, "derivative", found, x, shape)
     expected = (to_numpy(value(x + shift)) - to_numpy(value(x - shift))) / (2.0 * step)
     errors = np.abs(to_numpy(found) - expected) / (1.0 + np.abs(expected))
     worst = np.unravel_index(np.argmax(errors), errors.shape)
@@ -131,5 +129,18 @@ def _compare(
             f"{what}: its derivative doesn't fit its value. At "
             f"{to_numpy(x)[worst]} it returns {to_numpy(found)[worst]}, where central "
             f"differences of the value give {expected[worst]}. Correct `derivative`."
+        )
+        raise GradientError(msg)
+
+
+def _check_shape(
+    what: str, method: str, array: Array, x: Array, shape: tuple[int, ...]
+) -> None:
+    """Raise where a result is not of the given shape and of the dtype of `x`."""
+    if tuple(array.shape) != shape or array.dtype != x.dtype:
+        msg = (
+            f"{what}: `{method}` must return shape {shape} and dtype "
+            f"{dtype_name(x.dtype)} here, got shape {tuple(array.shape)} and dtype "
+            f"{array.dtype}."
         )
         raise GradientError(msg)
