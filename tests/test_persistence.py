@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from xpnet import MLPClassifier, load, save
+from xpnet import MLPClassifier, MLPRegressor, load, save
 from xpnet._namespace import array_namespace, device, to_numpy
 from xpnet.exceptions import (
     FileWriteError,
@@ -95,6 +95,58 @@ def test_classifier(X, path, labels, dtype):
         assert_same(getattr(loaded, method)(X), getattr(clf, method)(X))
 
 
+TARGETS = {
+    "labels": lambda y: np.stack([y > 0, y > 1, y == 1], axis=1) + 0,
+    "outputs": lambda y: np.stack([y, 5 + y % 2], axis=1),
+    "named outputs": lambda y: LABELS["str"][np.stack([y, y % 2], axis=1)],
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_several_targets(X, path, kind):
+    Y = TARGETS[kind](np.arange(60) % 3)
+    clf = fitted(X, Y, class_weight="balanced")
+    save(clf, path)
+    loaded = load(path)
+    assert_same_attributes(loaded, clf)
+    assert_same(loaded.predict(X), clf.predict(X))
+    assert_same(loaded.predict_proba(X), clf.predict_proba(X))
+    assert loaded.score(X, Y) == clf.score(X, Y)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"loss": "poisson"},
+        {"loss": "gaussian_nll"},
+        {"loss": "quantile", "quantile": 0.9},
+        {"loss": "huber", "huber_delta": 0.5, "activation": "gelu"},
+        {"early_stopping": True, "scoring": "loss"},
+        {"hidden_layer_sizes": ()},
+        {"dtype": "float32"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_regressor(X, path, params, n_outputs):
+    Y = np.abs(X[:, :n_outputs])
+    reg = MLPRegressor(hidden_layer_sizes=(5, 4), max_iter=3, random_state=0)
+    reg.set_params(**params)
+    for _ in reg.iter_fit(X, Y if n_outputs > 1 else Y[:, 0]):
+        pass
+    save(reg, path)
+    loaded = load(path)
+    assert_same_attributes(loaded, reg)
+    assert_same(loaded.get_params(), reg.get_params())
+    assert_same(loaded.predict(X), reg.predict(X))
+    if reg.loss == "gaussian_nll":
+        assert_same(
+            list(loaded.predict(X, return_std=True)),
+            list(reg.predict(X, return_std=True)),
+        )
+
+
 def test_pipeline_takes_raw_features(X, path):
     frame = pd.DataFrame(1000.0 + 50.0 * X, columns=["a", "b", "ü"])
     scaler = StandardScaler()
@@ -119,6 +171,11 @@ def test_pipeline_takes_raw_features(X, path):
         {"n_iter_no_change": np.inf, "tol": 0.0},
         {"alpha": 0.1 + 0.2},
         {"random_state": 2**32 - 1},
+        {"activation": ["tanh", "gelu"]},
+        {"activation": ("tanh", "gelu")},
+        {"class_weight": {0: 2.0, 1: 1.0, 2: 0.5}},
+        {"class_weight": "balanced", "max_time": 60.0},
+        {"early_stopping": True, "scoring": "f1_macro"},
     ],
     ids=str,
 )
@@ -142,6 +199,49 @@ def test_a_generator_is_not_kept(X, path):
     save(clf, path)
     assert load(path).random_state is None
     assert isinstance(clf.random_state, np.random.RandomState)
+
+
+def test_class_weights_by_name(X, path):
+    clf = fitted(X, LABELS["str"][np.arange(60) % 3], class_weight={"tern": 2.5})
+    save(clf, path)
+    assert_same(load(path).class_weight, {"tern": 2.5})
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_a_loaded_network_trains_on(X, path, cls):
+    """From its weights, with a new optimiser, and with the curve it had."""
+    y = np.arange(60) % 3
+    network = cls(hidden_layer_sizes=(5,), random_state=0)
+    for _ in range(3):
+        network.partial_fit(X, y, **CLASSES_OF[cls])
+    save(network, path)
+    loaded = load(path)
+    before = loaded.coefs_[0].copy()
+    loaded.partial_fit(X, y)
+    assert len(loaded.loss_curve_) == 4
+    assert loaded.loss_curve_[:3] == network.loss_curve_
+    assert loaded.loss_ < network.loss_
+    assert np.any(loaded.coefs_[0] != before)
+    assert loaded.t_ == 4 * 60
+
+
+CLASSES_OF = {MLPClassifier: {"classes": [0, 1, 2]}, MLPRegressor: {}}
+
+
+def test_objects_of_ones_own_are_refused(X, path):
+    """They are code, which a model file doesn't hold."""
+
+    class Square:
+        def value(self, Z):
+            return Z * Z
+
+        def derivative(self, Z):
+            return 2.0 * Z
+
+    clf = fitted(X, np.arange(60) % 3, activation=Square())
+    with pytest.raises(TypeError, match="activation is of type Square"):
+        save(clf, path)
+    assert not path.exists()
 
 
 def test_a_loaded_classifier_can_be_fitted_again(X, path):
