@@ -643,3 +643,39 @@ def test_without_matplotlib(monkeypatch):
 
     message = fails("train", "digits", "--epochs", 1, "--plot", "loss.png")
     assert "pip install 'xpnet[plot]'" in message
+
+
+# --------------------------------------------------------------- files that are the same
+
+
+def test_the_model_does_not_overwrite_picture_or_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = "a,b,label\n" + "".join(f"{i},{i % 3},{i % 2}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(table, encoding="utf-8")
+    for arguments in (
+        ["train", "digits", "--save", "a.png", "--plot", "a.png"],
+        ["train", "t.csv", "--target", "label", "--save", "t.csv"],
+    ):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 2
+        assert "must be three files" in result.output
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == table
+
+
+def test_a_solver_without_epochs_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", "digits", "--solver", "lbfgs"])
+    assert result.exit_code == 2
+    assert "adam, sgd" in result.output
+
+
+def test_a_regressor_has_no_classes_to_write(tmp_path):
+    X = np.arange(20.0).reshape(10, 2)
+    path = tmp_path / "reg.safetensors"
+    xpnet.save(
+        xpnet.MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs").fit(X, X[:, 0]),
+        path,
+    )
+    result = CliRunner().invoke(app, ["predict", str(path), "digits"])
+    assert result.exit_code == 2
+    assert "one label a sample" in result.output.replace("\n", " ")

@@ -37,7 +37,7 @@ from xpnet._run import HeldOut, Run
 from xpnet._typing import Array, DType
 from xpnet._validation import HostArray, check_weights, check_X, check_y, hidden_sizes
 from xpnet.backends import Backend, backend_of, get_backend
-from xpnet.exceptions import DataError
+from xpnet.exceptions import DataError, StaleFitError
 from xpnet.initializers import draw
 from xpnet.network import Network
 from xpnet.training import (
@@ -163,7 +163,7 @@ class BaseMLP(Movable):
         X: Array,
         y: Array,
         sample_weight: Array | None,
-        classes: HostArray | None = None,
+        classes: Any = None,
     ) -> Self:
         if self.early_stopping:
             msg = "partial_fit does not support early_stopping=True"
@@ -207,8 +207,14 @@ class BaseMLP(Movable):
                         epoch.params, copy=True
                     )
                 yield epoch
+                if self._progress is not run.token:
+                    msg = (
+                        "The estimator was fitted or moved since this iter_fit began, "
+                        "which can't go on: begin another one."
+                    )
+                    raise StaleFitError(msg)
         finally:
-            if best is not None:
+            if best is not None and self._progress is run.token:
                 self._keep_params(run.objective.network, best)
 
     def _minimize(self, run: Run) -> None:
@@ -261,7 +267,7 @@ class BaseMLP(Movable):
             improved = bool(score > self.best_validation_score_)
             self.best_validation_score_ = max(self.best_validation_score_, score)
         if self.verbose:
-            print_epoch(self, epoch)
+            print_epoch(self, epoch, held_out=run.held_out is not None)
         return improved
 
     # ---------------------------------------------------------------------- preparation
@@ -275,7 +281,7 @@ class BaseMLP(Movable):
         y_val: Array | None = None,
         *,
         incremental: bool = False,
-        classes: HostArray | None = None,
+        classes: Any = None,
     ) -> Run:
         """Check everything, bring it to the backend, and set the fitted attributes."""
         self._validate_params()
@@ -315,6 +321,7 @@ class BaseMLP(Movable):
         if self.solver != "lbfgs":
             run.batch_size = clip_batch_size(self.batch_size, run.n_samples)
         self._keep_params(network, progress.params)
+        self._progress = run.token = (self._settings, progress)
         self.n_iter_ = 0
         return run
 
@@ -384,6 +391,11 @@ class BaseMLP(Movable):
         if not isinstance(progress, Progress):  # a pickle has the weights only
             return self._progress_from(params, check_random_state(self.random_state))
         if settings != self._settings:
+            self.best_loss_ = min(self.loss_curve_, default=math.inf)
+            if self.early_stopping:
+                self.best_loss_ = None
+            if self.validation_scores_ is not None:
+                self.best_validation_score_ = -math.inf
             return self._progress_from(params, progress.random_state)
         progress.params = params
         progress.optimizer_state = tuple(  # the weights may have been moved
@@ -396,7 +408,7 @@ class BaseMLP(Movable):
     def _progress_from(
         self, params: Array, random_state: np.random.RandomState
     ) -> Progress:
-        progress = Progress(
+        return Progress(
             params,
             make_optimizer(self).init(params),
             make_schedule(self),
@@ -404,13 +416,13 @@ class BaseMLP(Movable):
             random_state,
             n_seen=self.t_,
         )
-        self._progress = (self._settings, progress)
-        return progress
 
     @property
     def _settings(self) -> tuple[Any, ...]:
-        """What the optimiser's state and the schedule depend on."""
-        return self.solver, self.learning_rate, self.learning_rate_init, self.power_t
+        """What the optimiser's state, the schedule and the plateau depend on."""
+        rate = self.learning_rate, self.learning_rate_init, self.power_t
+        watched = self.early_stopping, self.scoring
+        return self.solver, self.momentum == 0.0, rate, watched
 
     def _keep_params(self, network: Network, params: Array) -> None:
         weights, biases = zip(*network.views(params), strict=True)

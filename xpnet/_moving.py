@@ -45,10 +45,11 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         check_is_fitted(self, "coefs_")
         place = get_backend(backend)
         self._move_params(place)
-        _, progress = getattr(self, "_progress", (None, None))
+        settings, progress = getattr(self, "_progress", (None, None))
         if isinstance(progress, Progress):
             state = tuple(place.asarray(moment) for moment in progress.optimizer_state)
             progress.optimizer_state = state
+            self._progress = (settings, progress)  # ends an iter_fit that is under way
         return self
 
     def _move_params(self, place: Backend) -> None:

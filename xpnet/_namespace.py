@@ -255,7 +255,7 @@ def asarray_like(x: Array, ref: Array, dtype: DType | None = None) -> Array:
     Parameters
     ----------
     x : array
-        Of any library and device.
+        Of any library and device, or a SciPy sparse matrix.
     ref : array
         Where `x` is to go.
     dtype : dtype of the namespace of `ref`, optional
@@ -267,6 +267,10 @@ def asarray_like(x: Array, ref: Array, dtype: DType | None = None) -> Array:
         `x` itself where nothing has to be moved or cast.
     """
     xp = array_namespace(ref)
+    if is_sparse(x):  # it stays sparse on NumPy
+        if is_numpy_namespace(xp):
+            return x if dtype is None else x.astype(dtype, copy=False)
+        x = x.toarray()
     if is_array_api_obj(x) and same_place(x, ref):
         return x if dtype is None else xp.astype(x, dtype, copy=False)
     return from_numpy(to_numpy(x), xp, device(ref), dtype)

@@ -171,10 +171,10 @@ def clip_batch_size(batch_size: int | str, n_samples: int) -> int:
     return min(batch_size, n_samples)
 
 
-def print_epoch(estimator: BaseEstimator, epoch: Epoch) -> None:
+def print_epoch(estimator: BaseEstimator, epoch: Epoch, *, held_out: bool) -> None:
     """Print what ``verbose`` promises, in scikit-learn's words."""
     print(f"Iteration {epoch.n_iter}, loss = {epoch.loss:.8f}")  # noqa: T201
-    if estimator.validation_scores_ is not None:
+    if held_out:
         print(f"Validation score: {estimator.validation_scores_[-1]:f}")  # noqa: T201
     if epoch.plateau:
         watched = "Validation score" if estimator.early_stopping else "Training loss"

@@ -76,6 +76,8 @@ class Run:
     rows: HostArray | None = None
     """The rows to train on, where others are held out."""
     held_out: HeldOut | None = None
+    token: Any = None
+    """What the estimator holds as long as this is its training."""
 
     @property
     def n_samples(self) -> int:

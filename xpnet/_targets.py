@@ -193,6 +193,12 @@ class MultiOutput:
 
     def encode(self, y: HostArray) -> HostArray:
         """Return class numbers, (n_samples, n_outputs) int32."""
+        if y.ndim != 2 or y.shape[1] != len(self.outputs):
+            msg = (
+                f"Expected labels of {len(self.outputs)} outputs a sample, got y of "
+                f"shape {y.shape}."
+            )
+            raise DataError(msg)
         columns = zip(self.outputs, y.T, strict=True)
         return np.stack([output.encode(column) for output, column in columns], axis=1)
 
@@ -235,15 +241,18 @@ def is_multilabel(y: Any) -> bool:
     return bool(type_of_target(y) == "multilabel-indicator")
 
 
-def learn(y: HostArray, classes: HostArray | None = None) -> ClassTargets:
+def learn(
+    y: HostArray, classes: HostArray | list[HostArray] | None = None
+) -> ClassTargets:
     """Find out what kind of targets `y` are, and their classes.
 
     Parameters
     ----------
     y : ndarray, shape (n_samples,) or (n_samples, n_outputs)
         Labels.
-    classes : ndarray, shape (n_classes,), optional
-        All labels there are, sorted; by default those that occur.
+    classes : ndarray, shape (n_classes,), or list of them, optional
+        All labels there are, sorted, for several outputs those of each; by default
+        those that occur.
 
     Returns
     -------
@@ -257,11 +266,12 @@ def learn(y: HostArray, classes: HostArray | None = None) -> ClassTargets:
     """
     check_classification_targets(y)
     kind = type_of_target(y, input_name="y")
-    if kind == "multilabel-indicator":
+    if kind == "multilabel-indicator" and not isinstance(classes, list):
         return Multilabel(np.arange(y.shape[1]))
-    if kind == "multiclass-multioutput":
-        return MultiOutput(tuple(Multiclass(np.unique(column)) for column in y.T))
-    return of_classes(np.unique(y) if classes is None else classes)
+    if y.ndim == 2:
+        columns = y.T if classes is None else classes
+        return MultiOutput(tuple(Multiclass(np.unique(column)) for column in columns))
+    return of_classes(np.unique(y if classes is None else np.asarray(classes)))
 
 
 def restore(
@@ -318,6 +328,9 @@ def of_classes(classes: HostArray) -> Binary | Multiclass:
 
 
 def _class_numbers(classes: HostArray, y: HostArray) -> HostArray:
+    if y.ndim != 1:
+        msg = f"Expected one label a sample, got y of shape {y.shape}."
+        raise DataError(msg)
     codes = np.minimum(np.searchsorted(classes, y), classes.shape[0] - 1)
     if not np.array_equal(classes[codes], y):
         msg = (

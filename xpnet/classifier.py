@@ -211,7 +211,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
 
     # -------------------------------------------------------------------------- targets
 
-    def _learn_targets(self, y: HostArray, classes: HostArray | None = None) -> None:
+    def _learn_targets(self, y: HostArray, classes: Any = None) -> None:
         targets = learn(y, classes)
         self.classes_ = targets.classes_
         self.n_outputs_ = targets.n_outputs
@@ -264,9 +264,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
             Labels; not every class needs to occur.
         sample_weight : array or array-like, shape (n_samples,), optional
             Weights of the samples.
-        classes : array-like, shape (n_classes,), optional
-            All labels there will be; needed at the first call, unless `y` is an
-            indicator matrix.
+        classes : array-like, shape (n_classes,), or list of them, optional
+            All labels there will be, for several outputs those of each; needed at the
+            first call, unless `y` is an indicator matrix.
 
         Returns
         -------
@@ -288,8 +288,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
             raise DataError(msg)
         known = getattr(self, "classes_", None)
         if classes is not None:
-            classes = np.unique(to_numpy(classes))
-            if known is not None and not np.array_equal(classes, known):
+            several = np.ndim(classes[0]) > 0  # the classes of each output
+            parts = [
+                np.unique(to_numpy(x)) for x in (classes if several else [classes])
+            ]
+            classes = parts if several else parts[0]
+            before = known if isinstance(known, list) else [known]
+            if known is not None and not (
+                len(before) == len(parts) and all(map(np.array_equal, before, parts))
+            ):
                 msg = (
                     f"`classes={classes!r}` is not the same as on last call to "
                     f"partial_fit, was: {known!r}"
@@ -388,6 +395,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         """
         predicted = self.predict(X)
         y = check_y(self, y, predicted.shape[0], numeric=False)
+        if y.shape != predicted.shape:
+            msg = f"Expected y of shape {tuple(predicted.shape)}, got {y.shape}."
+            raise DataError(msg)
         return _accuracy(
             y, to_numpy(predicted), check_weights(sample_weight, predicted)
         )

@@ -11,6 +11,7 @@ __all__ = [
     "GradientError",
     "MissingDependencyError",
     "ModelFileError",
+    "StaleFitError",
     "UnknownBackendError",
     "XpnetError",
 ]
@@ -18,6 +19,10 @@ __all__ = [
 
 class XpnetError(Exception):
     """Base class of the errors of xpnet."""
+
+
+class StaleFitError(XpnetError, RuntimeError):
+    """The estimator has changed since this training began."""
 
 
 class UnknownBackendError(XpnetError, ValueError):

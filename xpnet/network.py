@@ -16,7 +16,6 @@ from xpnet._namespace import (
     array_namespace,
     asarray_like,
     empty_like,
-    is_sparse,
     is_writable,
 )
 from xpnet._typing import Array
@@ -40,7 +39,7 @@ class LayerBuffers(NamedTuple):
 
 
 NO_BUFFERS = LayerBuffers()
-_BLOCK = 2**22  # elements of the widest activation that prediction holds at a time
+_BLOCK = 2**22  # elements of the widest layer that prediction holds at a time
 
 
 class Buffers(NamedTuple):
@@ -313,13 +312,10 @@ class Network:
         """
         W = weights[0][0]
         n_samples = X.shape[0]
-        rows = max(1, _BLOCK // max(layer.fan_out for layer in self.layers))
+        rows = max(1, _BLOCK // max(self.sizes))
         blocks = []
         for start in range(0, n_samples, rows):
             block = X[start : min(start + rows, n_samples), :]
-            if is_sparse(X):
-                block = block.astype(W.dtype, copy=False)
-            else:
-                block = asarray_like(block, W, W.dtype)
+            block = asarray_like(block, W, W.dtype)
             blocks.append(self.forward(weights, block)[0])
         return blocks[0] if len(blocks) == 1 else array_namespace(W).concat(blocks)

@@ -243,6 +243,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         return y
 
     def _loss(self, data: Data) -> Loss:
+        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
         if not isinstance(self.loss, str):
             some = data.targets[:16, ...]
             check_loss(self.loss, self._n_units, some, backend_of(some))

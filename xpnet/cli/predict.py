@@ -4,9 +4,13 @@ import csv
 import io
 
 import typer
+from sklearn.pipeline import Pipeline
 
+from xpnet._targets import Multilabel, MultiOutput
+from xpnet.classifier import MLPClassifier
 from xpnet.cli import options
 from xpnet.cli.data import load_samples
+from xpnet.exceptions import ModelFileError
 from xpnet.persistence import check_writable, load, write_aside
 
 
@@ -29,6 +33,15 @@ def predict(
     if output is not None:
         check_writable(output)
     estimator = load(model)
+    network = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not isinstance(network, MLPClassifier) or isinstance(
+        network._targets, (Multilabel, MultiOutput)
+    ):
+        msg = (
+            f"{model} holds {network!r}: xpnet predict writes the classes of a "
+            "classifier with one label a sample. Use xpnet.load and predict in Python."
+        )
+        raise ModelFileError(msg)
     X = load_samples(data, data_home=data_home, model=estimator)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

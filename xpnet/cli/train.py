@@ -15,10 +15,12 @@ from xpnet.classifier import MLPClassifier
 from xpnet.cli import options, tutorial
 from xpnet.cli.data import BUNDLED, load_task
 from xpnet.cli.progress import Report, console, fit
-from xpnet.exceptions import MissingDependencyError
+from xpnet.exceptions import DataError, MissingDependencyError
 from xpnet.persistence import check_writable, save, write_aside
 from xpnet.plotting import plot_loss_curve
 from xpnet.training import Epoch
+
+SOLVERS = ("adam", "sgd")  # those that train in epochs
 
 IDLE = {
     "digits": {"--target", "--data-home", "--tutorial"},
@@ -89,10 +91,20 @@ def train(
     if backend is not None:
         classifier.backend = get_backend(backend).name
     classifier._validate_params()  # before the data is read
+    if classifier.solver not in SOLVERS:
+        msg = f"{solver!r} is none of {', '.join(SOLVERS)}"
+        raise typer.BadParameter(msg, param_hint="'--solver'")
 
     stem = Path(data).stem
     model_file = save_path or Path(f"{stem}.safetensors")
     picture_file = plot_path or Path(f"{stem}.png")
+    files = [path.resolve() for path in (Path(data), model_file, picture_file)]
+    if len(set(files)) < len(files):
+        msg = (
+            f"The data {data}, the model {model_file} and the picture {picture_file} "
+            "must be three files: choose others by --save and --plot."
+        )
+        raise DataError(msg)
     for path in (model_file, picture_file):
         check_writable(path)
 

@@ -1,0 +1,134 @@
+"""Parameters and data that change between two calls, and trainings that overlap."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from xpnet import MLPClassifier, MLPRegressor, network
+from xpnet.exceptions import StaleFitError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+
+
+@pytest.fixture
+def X(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(60, 4))
+
+
+@pytest.fixture
+def y() -> np.ndarray:
+    return np.arange(60) % 3
+
+
+def quick(**parameters: Any) -> MLPClassifier:
+    return MLPClassifier((5,), **({"max_iter": 3, "random_state": 0} | parameters))
+
+
+@pytest.mark.parametrize("momenta", [(0.0, 0.9), (0.9, 0.0, 0.9)])
+def test_momentum_may_come_and_go(
+    momenta: tuple[float, ...], X: np.ndarray, y: np.ndarray
+) -> None:
+    clf = quick(solver="sgd", warm_start=True)
+    for momentum in momenta:
+        clf.set_params(momentum=momentum).fit(X, y)
+    assert len(clf.loss_curve_) == 3 * len(momenta)
+
+
+def test_a_plateau_of_scores_is_none_of_losses(X: np.ndarray, y: np.ndarray) -> None:
+    clf = quick(early_stopping=True, warm_start=True, max_iter=20).fit(X, y)
+    assert clf.best_loss_ is None
+    clf.set_params(early_stopping=False, max_iter=40, tol=0.0).fit(X, y)
+    assert clf.n_iter_ == 40
+    assert clf.best_loss_ == min(clf.loss_curve_)
+    clf.set_params(early_stopping=True, scoring="loss").fit(X, y)
+    assert clf.best_validation_score_ < 0.0
+
+
+def test_an_old_training_leaves_a_new_fit_alone(X: np.ndarray, y: np.ndarray) -> None:
+    clf = quick(early_stopping=True, max_iter=20)
+    epochs = clf.iter_fit(X, y)
+    next(epochs), next(epochs)
+    clf.fit(X[:, :2], y)
+    epochs.close()
+    assert clf.coefs_[0].shape == (2, 5)
+
+
+@pytest.mark.parametrize("change", ["fit", "to"])
+def test_an_old_training_can_not_go_on(
+    change: str, X: np.ndarray, y: np.ndarray
+) -> None:
+    clf = quick()
+    epochs = clf.iter_fit(X, y)
+    next(epochs)
+    clf.fit(X, y > 0) if change == "fit" else clf.to("strict:device1")
+    with pytest.raises(StaleFitError, match="begin another"):
+        next(epochs)
+
+
+def test_the_classes_of_each_output_are_declared(X: np.ndarray, y: np.ndarray) -> None:
+    Y, classes = np.stack([y % 2, y], axis=1), [[0, 1, 2], [0, 1, 2]]
+    clf = quick()
+    for _ in range(2):
+        clf.partial_fit(X, Y, classes=classes)
+    assert [each.tolist() for each in clf.classes_] == classes
+    with pytest.raises(ValueError, match="not the same as on last call"):
+        clf.partial_fit(X, Y, classes=[[0, 1], [0, 1, 2]])
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_another_kind_of_labels_is_refused(
+    columns: int, X: np.ndarray, y: np.ndarray
+) -> None:
+    kinds = {1: y, 2: np.stack([y, y], axis=1), 3: np.stack([y, y, y], axis=1)}
+    clf = quick(warm_start=True).fit(X, kinds.pop(columns))
+    for other in kinds.values():
+        with pytest.raises(ValueError, match="Expected"):
+            clf.fit(X, other)
+        with pytest.raises(ValueError, match="Expected y of shape"):
+            clf.score(X, other)
+
+
+def test_the_link_changes_with_the_loss(X: np.ndarray) -> None:
+    t = np.exp(X[:, 0])
+    reg = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, warm_start=True).fit(X, t)
+    assert reg.out_activation_ == "identity"
+    assert reg.set_params(loss="poisson").fit(X, t).out_activation_ == "exp"
+    assert np.all(reg.predict(X) > 0.0)
+
+
+def test_blocks_are_bounded_by_the_features_too(
+    X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = np.tile(X, (1, 10))
+    clf = quick().fit(wide, y)
+    rows: list[int] = []
+    forward = network.Network.forward
+
+    def spy(self: Any, weights: Any, block: Any, *args: Any) -> Any:
+        rows.append(block.shape[0])
+        return forward(self, weights, block, *args)
+
+    monkeypatch.setattr(network, "_BLOCK", 400)
+    monkeypatch.setattr(network.Network, "forward", spy)
+    clf.predict(wide)
+    assert rows == [10] * 6
+
+
+@pytest.mark.parametrize("backend", ["strict-device1", "torch", "jax"], indirect=True)
+def test_sparse_samples_ask_a_network_elsewhere(
+    backend: Any, X: np.ndarray, y: np.ndarray
+) -> None:
+    clf = quick(backend=backend.name).fit(X, y)
+    actual = clf.predict_proba(scipy.sparse.csr_array(X))
+    np.testing.assert_array_equal(actual, clf.predict_proba(X))
+
+
+def test_verbose_tells_no_old_score(
+    X: np.ndarray, y: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clf = quick(warm_start=True, verbose=True).fit(X, y, X_val=X, y_val=y)
+    assert "Validation score" in capsys.readouterr().out
+    clf.fit(X, y)
+    assert "Validation score" not in capsys.readouterr().out
