@@ -476,7 +476,7 @@ def test_class_weights_of_strings_and_partial_fit(X: np.ndarray, y: np.ndarray) 
 def test_max_time(cls: Any, solver: str, X: np.ndarray, y: np.ndarray) -> None:
     """It ends with the step under way, and is no failure."""
     batches = {} if solver == "lbfgs" else {"batch_size": 20}
-    estimator = quick(cls, solver=solver, max_iter=10**6, max_time=1e-9, **batches)
+    estimator = quick(cls, solver=solver, max_iter=50, max_time=1e-9, **batches)
     with warnings.catch_warnings():
         if solver != "lbfgs":
             warnings.simplefilter("error")
@@ -488,10 +488,10 @@ def test_max_time(cls: Any, solver: str, X: np.ndarray, y: np.ndarray) -> None:
 
 def test_max_time_is_measured(X: np.ndarray, y: np.ndarray) -> None:
     start = time.monotonic()
-    settings = {"max_iter": 10**9, "tol": 0.0, "n_iter_no_change": np.inf}
+    settings = {"max_iter": 10**5, "tol": 0.0, "n_iter_no_change": np.inf}
     clf = quick(MLPClassifier, max_time=0.2, **settings).fit(X, y)
     assert 0.2 <= time.monotonic() - start < 5.0
-    assert clf.n_iter_ > 1
+    assert 1 < clf.n_iter_ < 10**5
 
 
 @both
