@@ -1,4 +1,8 @@
-"""Which backends the tests run on."""
+"""Which backends the tests run on, and the data they need."""
+
+import os
+
+import pytest
 
 BACKENDS = {
     "numpy": "numpy",
@@ -15,3 +19,10 @@ BACKENDS = {
 """Ids of the tests, and the names that ``get_backend`` takes."""
 
 GPU = {"cupy", "torch-cuda", "jax-cuda"}
+
+
+def mnist_or_give_up() -> None:
+    """Skip where XPNET_DATA names no folder; with XPNET_REQUIRE_MNIST set, fail."""
+    if not os.environ.get("XPNET_DATA"):
+        give_up = pytest.fail if os.environ.get("XPNET_REQUIRE_MNIST") else pytest.skip
+        give_up("XPNET_DATA doesn't name the folder of MNIST's four files")

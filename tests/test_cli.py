@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
+from tolerances import SUM_OF_PROBS, TRAINED
 from typer.testing import CliRunner
 
 import xpnet
@@ -189,7 +190,7 @@ def test_train_on_a_backend(backend):
     np.testing.assert_allclose(
         load("digits.safetensors").predict_proba(X),
         expected.predict_proba(X),
-        rtol=1e-3,
+        rtol=TRAINED,
     )
 
 
@@ -204,7 +205,7 @@ def test_train_a_table(iris, suffix):
     header, classes, probs = read_csv(xp(*next_command(result)).stdout)
     assert header == ["class", "p_setosa", "p_versicolor", "p_virginica"]
     assert np.mean(classes == iris["species"]) > 0.95
-    np.testing.assert_allclose(probs.astype(float).sum(axis=1), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(probs.astype(float).sum(axis=1), 1.0, rtol=SUM_OF_PROBS)
 
 
 def test_features_of_a_table_are_scaled():

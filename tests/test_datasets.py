@@ -1,7 +1,6 @@
 """Files of data: what is in them, and what is said where they are damaged."""
 
 import gzip
-import os
 import struct
 import sys
 from urllib.error import URLError
@@ -9,6 +8,7 @@ from urllib.error import URLError
 import numpy as np
 import pandas as pd
 import pytest
+from harness import mnist_or_give_up
 
 from xpnet.datasets import (
     load_mnist,
@@ -198,9 +198,7 @@ def test_load_mnist_download_fails(openml, failure):
 
 
 def test_load_mnist_itself():
-    if not os.environ.get("XPNET_DATA"):
-        give_up = pytest.fail if os.environ.get("XPNET_REQUIRE_MNIST") else pytest.skip
-        give_up("XPNET_DATA doesn't name the folder of MNIST's four files")
+    mnist_or_give_up()
     mnist = load_mnist()
     assert [len(part) for part in mnist] == [60_000, 60_000, 10_000, 10_000]
     assert mnist.y_train[:5].tolist() == [5, 0, 4, 1, 9]

@@ -1,11 +1,11 @@
 """The examples run, and what they assert about themselves holds."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from harness import mnist_or_give_up
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -47,9 +47,7 @@ def test_same_code_two_backends(backend, tmp_path):
 
 
 def test_softmax_from_scratch(tmp_path):
-    if not os.environ.get("XPNET_DATA"):
-        give_up = pytest.fail if os.environ.get("XPNET_REQUIRE_MNIST") else pytest.skip
-        give_up("XPNET_DATA doesn't name the folder of MNIST's four files")
+    mnist_or_give_up()
     output = run("softmax_from_scratch.py", tmp_path, "--iterations", "3")
     assert "agrees" in output
     assert (tmp_path / "softmax_from_scratch.png").stat().st_size > 0

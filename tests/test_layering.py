@@ -17,7 +17,7 @@ LAYERS = [
     {"_namespace"},
     {"backends", "functional", "initializers"},
     {"losses", "network", "optimizers", "schedules"},
-    {"training", "callbacks"},
+    {"training"},
     {"_custom", "_moving", "_parameters", "_run", "_targets", "_validation"},
     {"datasets", "plotting"},
     {"_mlp"},

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.metrics import mean_pinball_loss, r2_score
-from tolerances import ELEMENTWISE, EXACT, FITTED, ONE_PASS, REGRESSED
+from tolerances import ELEMENTWISE, EXACT, FITTED, ONE_PASS, REGRESSED, SIGMAS
 
 from xpnet import Backend, MLPRegressor
 from xpnet._namespace import array_namespace, dtype_name, to_numpy
@@ -120,7 +120,7 @@ def test_noise_that_varies(rng: np.random.Generator) -> None:
         "gaussian_nll", (20,), learning_rate_init=0.01, max_iter=60, random_state=0
     )
     mean, std = reg.fit(X, y).predict(np.asarray([[-0.5], [0.5]]), return_std=True)
-    np.testing.assert_allclose(mean, [-1.0, 1.0], atol=5 * 0.1)
+    np.testing.assert_allclose(mean, [-1.0, 1.0], atol=SIGMAS * 0.1)
     assert 0.05 < std[0] < 0.2
     assert 0.8 < std[1] < 1.2
     np.testing.assert_array_equal(mean, reg.predict(np.asarray([[-0.5], [0.5]])))

@@ -4,11 +4,11 @@ MNIST's four files are looked for in the folder that ``XPNET_DATA`` names; witho
 the figures are skipped, unless ``XPNET_REQUIRE_MNIST=1`` makes that a failure.
 """
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from harness import mnist_or_give_up
 from problems import Problem
 from tolerances import ONE_PASS, TUTORIAL_ELSEWHERE, TUTORIAL_ON_NUMPY
 
@@ -158,11 +158,7 @@ def test_xpnet_computes_the_same(tutorial: Tutorial) -> None:
 
 @pytest.fixture(scope="module")
 def mnist() -> Mnist:
-    if not os.environ.get("XPNET_DATA"):
-        reason = "MNIST is missing: XPNET_DATA names the folder with its four files"
-        if os.environ.get("XPNET_REQUIRE_MNIST") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    mnist_or_give_up()
     return load_mnist()
 
 

@@ -12,6 +12,12 @@ ONE_PASS = 64  # 2.7: the gradient of a network of silu, by JAX
 TEN_STEPS = 250  # 11: momentum in float32
 FITTED = 1_000  # 6.6: 198 steps of Adam in float32, by torch
 
+TRAINED = 1e-3
+"""Probabilities of a model trained in float32 on another library, relative."""
+
+SUM_OF_PROBS = 1e-6
+"""Probabilities that were printed in float32 sum to 1, relative."""
+
 SIGMAS = 5
 """How far a moment of draws may be from its mean, in standard deviations."""
 

@@ -325,6 +325,14 @@ class BaseMLP(Movable):
         self.n_iter_ = 0
         return run
 
+    def _weigh(
+        self,
+        y: HostArray,  # noqa: ARG002
+        weights: HostArray | None,
+    ) -> HostArray | None:
+        """Return the samples' weights; a classifier multiplies those of the classes."""
+        return weights
+
     def _place(self, X: Array) -> Backend:
         """Return where to train: the named backend, or where `X` lies."""
         if self.backend is not None:
@@ -378,15 +386,13 @@ class BaseMLP(Movable):
 
     def _resume(self, network: Network) -> Progress:
         """Go on from the fitted weights, with the optimiser as the last call left it."""
-        weights = list(zip(self.coefs_, self.intercepts_, strict=True))
-        sizes = [self.coefs_[0].shape[0], *(b.shape[0] for b in self.intercepts_)]
-        if sizes != network.sizes:
+        if self._sizes != network.sizes:
             msg = (
-                f"The fitted network has layers of {sizes} units, and the parameters ask "
+                f"The fitted network has layers of {self._sizes} units, and the parameters ask "
                 f"for {network.sizes}: fit anew, with warm_start=False."
             )
             raise DataError(msg)
-        params = network.flatten(weights)
+        params = network.flatten(self._weights)
         settings, progress = getattr(self, "_progress", (None, None))
         if not isinstance(progress, Progress):  # a pickle has the weights only
             return self._progress_from(params, check_random_state(self.random_state))
@@ -445,9 +451,8 @@ class BaseMLP(Movable):
                 f"backend: {name}(backend={there.name!r}) moves what it is given."
             )
             raise DataError(msg)
-        weights = list(zip(self.coefs_, self.intercepts_, strict=True))
-        sizes = [self.n_features_in_, *(b.shape[0] for b in self.intercepts_)]
-        return make_network(sizes, self.activation).outputs(weights, X), ref
+        network = make_network(self._sizes, self.activation)
+        return network.outputs(self._weights, X), ref
 
     def _get_doc_link(self) -> str:
         """Return the address of the class's page, for the HTML representation.

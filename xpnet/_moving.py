@@ -10,7 +10,6 @@ from xpnet._namespace import to_numpy
 from xpnet._typing import Array
 from xpnet.backends import Backend, backend_of, get_backend
 from xpnet.exceptions import BackendUnavailableError
-from xpnet.training import Progress
 
 __all__ = ["Movable"]
 
@@ -20,6 +19,7 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
 
     coefs_: list[Array]
     intercepts_: list[Array]
+    _progress: tuple[Any, Any]  # the settings it belongs to, and the progress
 
     def to(self, backend: str) -> Self:
         """Move the fitted network, and the optimiser's state, to another backend.
@@ -45,12 +45,22 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         check_is_fitted(self, "coefs_")
         place = get_backend(backend)
         self._move_params(place)
-        settings, progress = getattr(self, "_progress", (None, None))
-        if isinstance(progress, Progress):
-            state = tuple(place.asarray(moment) for moment in progress.optimizer_state)
-            progress.optimizer_state = state
-            self._progress = (settings, progress)  # ends an iter_fit that is under way
+        if hasattr(self, "_progress"):
+            settings, progress = self._progress
+            # Another tuple ends an iter_fit that is under way. The optimiser's state
+            # follows the weights when training goes on.
+            self._progress = (settings, progress)
         return self
+
+    @property
+    def _weights(self) -> list[tuple[Array, Array]]:
+        """``(W, b)`` of each layer, as :class:`xpnet.network.Network` takes them."""
+        return list(zip(self.coefs_, self.intercepts_, strict=True))
+
+    @property
+    def _sizes(self) -> list[int]:
+        """Units of the fitted network, from the features to the outputs."""
+        return [self.coefs_[0].shape[0], *(b.shape[0] for b in self.intercepts_)]
 
     def _move_params(self, place: Backend) -> None:
         self.coefs_ = [place.asarray(W) for W in self.coefs_]

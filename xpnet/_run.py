@@ -1,7 +1,7 @@
 """One training of an estimator: what it descends, on what, and what it holds out."""
 
-import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,8 +42,7 @@ class HeldOut:
         loss, score : float
             Averages over the held-out samples.
         """
-        weights = list(zip(estimator.coefs_, estimator.intercepts_, strict=True))
-        outputs = objective.network.outputs(weights, self.data.X)
+        outputs = objective.network.outputs(estimator._weights, self.data.X)
         score = self._score(estimator, outputs)
         value, _ = objective.loss(outputs, self.data.targets, self.data.weights)
         loss = float(value)  # sync point
@@ -56,12 +55,18 @@ class HeldOut:
         if scoring is None:
             return float(estimator._score_outputs(outputs, self.y, self.weights))
         # scikit-learn's metrics want the host, and no column names.
-        twin = copy.copy(estimator)
+        twin = object.__new__(type(estimator))  # copy() would move the weights back
+        vars(twin).update(vars(estimator))
         vars(twin).pop("feature_names_in_", None)
         twin.coefs_ = [to_numpy(W) for W in estimator.coefs_]
         twin.intercepts_ = [to_numpy(b) for b in estimator.intercepts_]
-        X = self.data.X if is_sparse(self.data.X) else to_numpy(self.data.X)
-        return float(get_scorer(scoring)(twin, X, self.y))
+        return float(get_scorer(scoring)(twin, self.host_X, self.y))
+
+    @cached_property
+    def host_X(self) -> Any:
+        """The samples on the host, moved once; sparse ones are there."""
+        X = self.data.X
+        return X if is_sparse(X) else to_numpy(X)
 
 
 @dataclass

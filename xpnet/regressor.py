@@ -223,7 +223,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
 
     def _learn_targets(self, y: HostArray, classes: None = None) -> None:  # noqa: ARG002
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-        self.out_activation_ = "exp" if self.loss == "poisson" else "identity"
 
     @property
     def _n_units(self) -> int:
@@ -253,9 +252,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         if self.loss == "huber":
             return partial(losses.huber, delta=self.huber_delta)
         return LOSSES[self.loss]
-
-    def _weigh(self, y: HostArray, weights: HostArray | None) -> HostArray | None:  # noqa: ARG002
-        return weights
 
     def _score_outputs(
         self, outputs: Array, y: HostArray, weights: HostArray | None

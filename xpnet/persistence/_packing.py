@@ -121,10 +121,8 @@ def _unpack_estimator(
         setattr(estimator, key, value)
     _check_shapes(estimator)
     if "backend" in params:  # a network, and not a scaler
-        place = get_backend(backend or "numpy")
         estimator.backend = backend
-        estimator.coefs_ = [place.asarray(W) for W in estimator.coefs_]
-        estimator.intercepts_ = [place.asarray(b) for b in estimator.intercepts_]
+        estimator._move_params(get_backend(backend or "numpy"))
     return estimator
 
 
