@@ -1,5 +1,6 @@
 """What scikit-learn asks of an estimator, and the tools it gives to one."""
 
+import importlib.util
 import os
 import pickle
 import subprocess
@@ -105,8 +106,9 @@ def test_the_array_api_checks_are_run(records: list[dict[str, Any]]) -> None:
     """They are all skipped where SCIPY_ARRAY_API was not set in time."""
     passed = Counter(r["check_name"] for r in records if r["status"] == "passed")
     assert passed["check_array_api_same_namespace"] == 1
-    assert passed["check_array_api_mixed_inputs"] >= 1
     assert passed["check_array_api_input"] >= 3  # of NumPy, and strict on two devices
+    if importlib.util.find_spec("torch"):  # every mixture of it has torch on one side
+        assert passed["check_array_api_mixed_inputs"] >= 1
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
