@@ -9,6 +9,7 @@ Examples::
     nox -s docs
     nox -s agreement             # writes the table at the end of docs/backends.md
     nox -s gpu                   # writes docs/gpu.md, on a machine with a GPU
+    nox -s bench                 # writes docs/performance.md
 
 MNIST's four files, for the tests that train on it, are found through the environment
 variable XPNET_DATA; without it these tests are skipped.
@@ -27,6 +28,8 @@ ROOT = Path(__file__).parent.resolve()
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 # What `tests_backends` is known to pass with; ranges are in pyproject.toml.
 TORCH, JAX = "torch==2.13.0", "jax==0.10.2"
+# Whose users `bench` compares with, beside those of scikit-learn.
+PEERS = (TORCH, JAX, "optax==0.2.8", "skorch==1.4.0")
 # Whose insides tests/test_cupy_without_gpu.py looks into.
 CUPY = "cupy-cuda13x==14.2.0"
 
@@ -102,6 +105,19 @@ def gpu(session: nox.Session) -> None:
     """
     session.install("-e", ".", CUPY.replace("13x", "13x[ctk]"), *session.posargs)
     session.run("python", "tests/gpu.py")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure xpnet and its peers side by side, and write docs/performance.md.
+
+    What stands behind -- chooses a part: nox -s bench -- --cases digits --repeats 3
+    """
+    gpu = [CUPY.replace("13x", "13x[ctk]"), JAX.replace("jax", "jax[cuda13]")]
+    extras = gpu if "cuda" in session.posargs else []
+    session.install("-e", ".[fast]", *PEERS, *extras)
+    env = {"PYTHONPATH": "tests"}
+    session.run("python", "-m", "benchmarks", *session.posargs, env=env)
 
 
 @nox.session
