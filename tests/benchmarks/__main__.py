@@ -66,6 +66,8 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
     with Runner(folder, chosen.device, chosen.contestants, chosen.repeats) as runner:
         found: dict[str, object] = {"steps": {}, "measures": {}}
         about = {**report.machine(chosen.device), **measures.about(runner)}
+        if about["load"] > 0.5:
+            sys.stderr.write(f"The machine is busy: load {about['load']:.1f}.\n")
         for case in chosen.cases:
             sys.stderr.write(f"{case} …\n")
             found["steps"][case] = measures.steps(runner, case)

@@ -1,5 +1,6 @@
 """What is measured: each function takes a runner, and returns what goes into JSON."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -10,18 +11,22 @@ from typing import Any
 
 from .cases import CASES, prepare, prepare_large
 from .contestants import CONTESTANTS, FLOOR
-from .runner import NotRunError, Runner, environment, spread, spreads
-
-Found = dict[str, Any]
+from .runner import Found, NotRunError, Runner, environment, spread, spreads
 
 ROWS = 1_000_000
 GROWTH = (10_000, 100_000, ROWS)
 ACCURACY = 0.975
+ESTIMATORS = ("xpnet", "xpnet plain", "sklearn")
 
 
 def players(runner: Runner) -> list[str]:
-    """Return who trains, the products alone do not."""
+    """Return who trains; the products alone do not."""
     return [name for name in runner.names if name != FLOOR]
+
+
+def estimators(runner: Runner) -> list[str]:
+    """Return those whose memory map and growth are looked at."""
+    return [name for name in ESTIMATORS if name in runner.names]
 
 
 def steps(runner: Runner, case: str) -> Found:
@@ -40,7 +45,7 @@ def steps(runner: Runner, case: str) -> Found:
             "first_fit_seconds": firsts[name]["seconds"],
             "loss": answers[name][-1]["loss"],
         }
-        for name in firsts
+        for name in answers
     }
 
 
@@ -60,10 +65,12 @@ def predict(runner: Runner) -> Found:
 
         firsts = runner.try_all("predict", first, players(runner))
         of_many = runner.take_turns(
-            lambda name: workers[name].ask("predict", **many, calls=1), firsts
+            "predict",
+            lambda name: workers[name].ask("predict", **many, calls=1),
+            firsts,
         )
         of_one = runner.take_turns(
-            lambda name: workers[name].ask("predict", **one), firsts
+            "predict", lambda name: workers[name].ask("predict", **one), of_many
         )
     many_seconds, one_seconds = (spreads(each, "seconds") for each in (of_many, of_one))
     return {
@@ -73,7 +80,7 @@ def predict(runner: Runner) -> Found:
             "extra_bytes": firsts[name].get("peak"),
             "one_row_seconds": one_seconds[name],
         }
-        for name in firsts
+        for name in of_one
     }
 
 
@@ -88,11 +95,16 @@ def start(runner: Runner) -> Found:
             return time.perf_counter() - begin
 
     def imported(name: str) -> float:
-        code = CONTESTANTS[runner.device][name].imports
+        imports = CONTESTANTS[runner.device][name].imports
+        code = f"{imports}; print(flush=True)"
         env = environment(runner.device, name, runner.folder)
         begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], env=env, check=True)
-        return time.perf_counter() - begin
+        with subprocess.Popen(
+            [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            return time.perf_counter() - begin
 
     def all_three(name: str) -> Found:
         return {
@@ -102,11 +114,11 @@ def start(runner: Runner) -> Found:
         }
 
     firsts = runner.try_all("start", all_three, players(runner))  # from the disk
-    answers = runner.take_turns(all_three, firsts)
+    answers = runner.take_turns("start", all_three, firsts)
     keys = ("import_seconds", "one_epoch_seconds", "fit_seconds")
     return {
         name: {key: spread(each[key] for each in answers[name]) for key in keys}
-        for name in firsts
+        for name in answers
     }
 
 
@@ -129,20 +141,21 @@ def memory(runner: Runner) -> Found:
 def accuracy(runner: Runner) -> Found:
     """Seconds of the shortest fit with 97.5 % of MNIST's test set right, over seeds."""
     case = CASES["mnist-100"]
+    seeds = {name: itertools.count() for name in runner.names}
 
-    def reach(name: str, seed: int) -> Found:
-        request = case.request(runner.folder, seed=seed, accuracy=ACCURACY)
+    def first(name: str) -> Found:
+        return runner.ask(name, "fit", **case.request(runner.folder, epochs=1))
+
+    def reach(name: str) -> Found:
+        request = case.request(runner.folder, seed=next(seeds[name]), accuracy=ACCURACY)
         return runner.ask(name, "reach", **request)
 
-    def runs(name: str) -> Found:
-        runner.ask(name, "fit", **case.request(runner.folder, epochs=1))
-        answers = [reach(name, seed) for seed in range(runner.repeats)]
-        return {
-            "seconds": spread(answer["seconds"] for answer in answers),
-            "epochs": spread(answer["epochs"] for answer in answers),
-        }
-
-    return runner.try_all("97.5 %", runs, players(runner))
+    firsts = runner.try_all("97.5 %", first, players(runner))
+    answers = runner.take_turns("97.5 %", reach, firsts)
+    seconds, epochs = spreads(answers, "seconds"), spreads(answers, "epochs")
+    return {
+        name: {"seconds": seconds[name], "epochs": epochs[name]} for name in answers
+    }
 
 
 def mapped(runner: Runner, gigabytes: float) -> Found:
@@ -171,7 +184,7 @@ def mapped(runner: Runner, gigabytes: float) -> Found:
             "peak_bytes": max(each.get("peak", 0) for each in on_disk),
         }
 
-    found = runner.try_all("memory map", pairs, ("xpnet", "xpnet plain", "sklearn"))
+    found = runner.try_all("memory map", pairs, estimators(runner))
     return {"gigabytes": gigabytes, "rows_in_memory": rows, **found}
 
 
@@ -194,7 +207,7 @@ def growth(runner: Runner) -> Found:
                 times[rows].append(fit(name, rows))
         return {str(rows): spread(each) for rows, each in times.items()}
 
-    return runner.try_all("growth", runs, ("xpnet", "xpnet plain", "sklearn"))
+    return runner.try_all("growth", runs, estimators(runner))
 
 
 def about(runner: Runner) -> Found:

@@ -31,14 +31,15 @@ def no_gpu() -> str | None:
 
 
 def machine(device: str) -> Found:
-    """Return date and hardware."""
+    """Return date, hardware, and how busy it is."""
     name = f"{cpu()}, {os.cpu_count()} cores"
     if device == "cuda":
         import cupy  # noqa: PLC0415
 
         properties = cupy.cuda.runtime.getDeviceProperties(0)
         name = f"{properties['name'].decode()}; {name}"
-    return {"date": dt.datetime.now(tz=dt.UTC).date().isoformat(), "hardware": name}
+    date = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    return {"date": date, "hardware": name, "load": os.getloadavg()[0]}
 
 
 # ------------------------------------------------------------------------------- tables

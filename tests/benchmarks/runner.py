@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 from .contestants import CONTESTANTS
 
 T = TypeVar("T")
+Found = dict[str, Any]
 
 TESTS = Path(__file__).parent.parent
 
@@ -60,7 +61,7 @@ class Worker:
             text=True,
         )
 
-    def ask(self, do: str, **request: Any) -> dict[str, Any]:
+    def ask(self, do: str, **request: Any) -> Found:
         """Wait for an answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -108,7 +109,7 @@ class Runner:
         """Return a process that has done nothing yet; the caller ends it."""
         return Worker(self.device, name, self.folder)
 
-    def ask(self, name: str, do: str, **request: Any) -> dict[str, Any]:
+    def ask(self, name: str, do: str, **request: Any) -> Found:
         """Ask the contestant's own process, which lives as long as the run."""
         worker = self._workers.get(name)
         if worker is None or worker.process.poll() is not None:
@@ -117,13 +118,11 @@ class Runner:
         return worker.ask(do, **request)
 
     def try_all(
-        self, what: str, question: Callable[[str], T], names: Iterable[str] = ()
+        self, what: str, question: Callable[[str], T], names: Iterable[str]
     ) -> dict[str, T]:
         """Put a question to each; who can't answer it is left out, with the reason."""
         answers = {}
-        for name in names or self.names:
-            if name not in self.names:
-                continue
+        for name in names:
             try:
                 answers[name] = question(name)
             except NotRunError as error:
@@ -131,16 +130,18 @@ class Runner:
         return answers
 
     def take_turns(
-        self, question: Callable[[str], dict[str, Any]], names: Iterable[str]
-    ) -> dict[str, list[dict[str, Any]]]:
+        self, what: str, question: Callable[[str], Found], names: Iterable[str]
+    ) -> dict[str, list[Found]]:
         """Ask each in turn, round after round, beginning with another each time."""
         order = list(names)
-        answers: dict[str, list[dict[str, Any]]] = {name: [] for name in order}
+        answers: dict[str, list[Found]] = {name: [] for name in order}
         for _ in range(self.repeats):
-            for name in order:
-                answers[name].append(question(name))
+            for name, answer in self.try_all(what, question, order).items():
+                answers[name].append(answer)
             order = order[1:] + order[:1]
-        return answers
+        return {
+            name: each for name, each in answers.items() if len(each) == self.repeats
+        }
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
@@ -153,7 +154,7 @@ def spread(values: Iterable[float]) -> dict[str, float]:
 
 
 def spreads(
-    answers: Mapping[str, list[dict[str, Any]]], key: str
+    answers: Mapping[str, list[Found]], key: str
 ) -> dict[str, dict[str, float]]:
     """Return the median and the quartiles of one value of each contestant's answers."""
     return {
