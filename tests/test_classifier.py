@@ -254,6 +254,8 @@ LABELS = {
     "gaps": np.asarray([-5, 7, 1000]),
     "floats": np.asarray([0.0, 1.0, 4.0]),
     "unsigned": np.asarray([0, 1, 2], np.uint8),
+    "more unsigned": np.asarray([0, 7, 65535], np.uint16),
+    "most unsigned": np.asarray([0, 7, 2**40], np.uint64),
     "bools": np.asarray([False, True]),
     "two strings": np.asarray(["no", "yes"]),
 }
@@ -265,18 +267,89 @@ def test_labels(kind: str, backend: Backend, X: np.ndarray, y: np.ndarray) -> No
     codes = y % len(classes)
     here = backend.asarray(X)
     clf = quick().fit(here, classes[codes])
-    assert type(clf.classes_) is np.ndarray
-    np.testing.assert_array_equal(clf.classes_, classes, strict=True)
+    np.testing.assert_array_equal(to_numpy(clf.classes_), classes)
     plain = quick().fit(here, codes)
     predicted, desired = clf.predict(here), classes[to_numpy(plain.predict(here))]
     if classes.dtype.kind in "biuf":
-        assert_close(predicted, backend.asarray(desired), factor=EXACT)
+        assert backend.holds(clf.classes_)
+        assert backend.holds(predicted)
+        assert predicted.dtype == clf.classes_.dtype
+        np.testing.assert_array_equal(to_numpy(predicted), desired)
         same_labels = backend.asarray(classes[codes])
         again = quick().fit(here, same_labels)
         assert_close(again.predict(here), predicted, factor=EXACT)
     else:
         np.testing.assert_array_equal(predicted, desired, strict=True)
     assert clf.score(here, classes[codes]) == plain.score(here, codes)
+
+
+HUGE = {
+    "integers": np.asarray([2**40, 2**40 + 1]),
+    "unsigned": np.asarray([2**63, 2**63 + 1], np.uint64),
+    "floats": np.asarray([2.0**53 - 2.0, 2.0**53 - 1.0]),
+    "dates": np.asarray(["2020-02-29", "2021-03-01"], "datetime64[D]"),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32"])
+@pytest.mark.parametrize("kind", HUGE)
+def test_labels_that_a_library_would_round_are_answered_on_the_host(
+    kind: str, dtype: str, backend: Backend, X: np.ndarray, y: np.ndarray
+) -> None:
+    """JAX has 32 bits here, and no library has dates."""
+    classes, here = HUGE[kind], backend.asarray(X, dtype)
+    clf = quick().fit(here, classes[y % 2])
+    desired = classes[to_numpy(quick().fit(here, y % 2).predict(here))]
+    np.testing.assert_array_equal(to_numpy(clf.predict(here)), desired)
+    np.testing.assert_array_equal(to_numpy(clf.classes_), classes)
+    assert clf.score(here, classes[y % 2]) > 0.0
+    both = np.stack([classes[y % 2], classes[y // 2]], axis=1)
+    several = quick().fit(here, both)
+    assert several.score(here, several.predict(here)) == 1.0
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"], indirect=True)
+def test_labels_in_bfloat16(backend: Backend, X: np.ndarray, y: np.ndarray) -> None:
+    here, xp = backend.asarray(X), backend.xp
+    labels = xp.astype(backend.asarray(y), xp.bfloat16)
+    clf = quick().fit(here, labels, sample_weight=xp.ones_like(labels))
+    np.testing.assert_array_equal(
+        to_numpy(clf.predict(here)), to_numpy(quick().fit(here, y).predict(here))
+    )
+    assert clf.score(here, labels) == clf.score(here, y)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("backend", ["torch"], indirect=True)
+@pytest.mark.parametrize("form", ["to_sparse", "to_sparse_csr"])
+def test_sparse_tensors_are_refused(
+    form: str, backend: Backend, X: np.ndarray, y: np.ndarray
+) -> None:
+    here = backend.asarray(X)
+    sparse = getattr(here, form)()
+    clf = quick().fit(here, y)
+    for ask in (lambda: quick().fit(sparse, y), lambda: clf.predict(sparse)):
+        with pytest.raises(DataError, match=r"X is a sparse tensor.*to_dense"):
+            ask()
+    with pytest.raises(DataError, match=r"y is a sparse tensor"):
+        clf.fit(here, getattr(backend.asarray(y[:, None]), form)())
+
+
+def test_classes_follow_the_network(
+    backend: Backend, X: np.ndarray, y: np.ndarray
+) -> None:
+    """As answers do: where `X` lies, and on the host where it may lie anywhere."""
+    clf = quick().fit(backend.asarray(X), y)
+    assert backend.holds(clf.classes_)
+    assert backend.holds(pickle.loads(pickle.dumps(clf)).classes_)
+    assert type(clf.to("numpy").classes_) is np.ndarray
+    assert backend.holds(clf.to(backend.name).classes_)
+    named = quick(backend=backend.name).fit(X, y)
+    assert type(named.classes_) is np.ndarray
+    named.partial_fit(X, y, classes=backend.asarray(np.arange(3)))
+    several = quick().fit(backend.asarray(X), np.stack([y, y], axis=1))
+    assert all(map(backend.holds, several.classes_))
+    assert type(pickle.loads(pickle.dumps(named)).classes_) is np.ndarray
 
 
 def test_labels_of_another_library(

@@ -15,11 +15,13 @@ ROOT = Path(xpnet.__file__).parent
 LAYERS = [
     {"exceptions", "_typing"},
     {"_namespace"},
+    {"_pointwise"},
     {"backends", "functional", "initializers"},
     {"losses", "network", "optimizers", "schedules"},
     {"training"},
-    {"_custom", "_moving", "_parameters", "_run", "_targets", "_validation"},
-    {"datasets", "plotting"},
+    {"_custom", "_parameters", "_run", "_targets", "_validation"},
+    {"_moving", "datasets", "plotting"},
+    {"_preparation"},
     {"_mlp"},
     {"classifier", "regressor"},
     {"persistence"},  # it builds the estimators that it reads
@@ -38,7 +40,8 @@ MATHEMATICS = {
 WHERE = {
     "numpy": {
         *("_namespace", "initializers", "training", "testing"),
-        *("_custom", "_parameters", "_run", "_targets", "_validation"),
+        *("_custom", "_moving", "_parameters", "_preparation", "_run", "_targets"),
+        "_validation",
         *("datasets", "persistence", "plotting", "_mlp"),
         *("classifier", "regressor", "cli"),
     },

@@ -254,7 +254,6 @@ def test_tools_take_arrays_of_other_libraries(
         assert_close(to_numpy(answer), desired, factor=FITTED)
 
 
-@pytest.mark.xfail(reason="there classes_ would have to lie where X does", strict=True)
 def test_cross_validated_probabilities(
     there: Backend, X: np.ndarray, y: np.ndarray
 ) -> None:

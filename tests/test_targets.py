@@ -58,7 +58,7 @@ def test_labels_are_learnt(
     clf.set_params(**({} if solver == "lbfgs" else {"learning_rate_init": 0.03}))
     clf.fit(here, backend.asarray(labels))
     assert (clf.n_outputs_, clf.out_activation_) == (3, "logistic")
-    np.testing.assert_array_equal(clf.classes_, [0, 1, 2])
+    np.testing.assert_array_equal(to_numpy(clf.classes_), [0, 1, 2])
     predicted = clf.predict(here)
     assert backend.holds(predicted)
     assert dtype_name(predicted.dtype) == "int64"
@@ -104,7 +104,7 @@ def test_outputs_are_learnt(
     clf.fit(here, backend.asarray(outputs))
     assert (clf.n_outputs_, clf.out_activation_) == (5, "softmax")
     for classes, expected in zip(clf.classes_, [[0, 1, 2], [5, 7]], strict=True):
-        np.testing.assert_array_equal(classes, expected)
+        np.testing.assert_array_equal(to_numpy(classes), expected)
     predicted = clf.predict(here)
     assert backend.holds(predicted)
     right = np.all(to_numpy(predicted) == outputs, axis=1)
@@ -129,7 +129,7 @@ def test_outputs_have_probabilities_each(
         assert_close(backend.xp.exp(logs[i]), block, factor=ELEMENTWISE)
         codes = to_numpy(backend.xp.argmax(block, axis=1))
         np.testing.assert_array_equal(
-            to_numpy(clf.predict(here))[:, i], clf.classes_[i][codes]
+            to_numpy(clf.predict(here))[:, i], to_numpy(clf.classes_[i])[codes]
         )
 
 

@@ -1,22 +1,26 @@
 """A fitted network from backend to backend, and into a pickle and out of it."""
 
+import copy
 import warnings
 from typing import Any, Self
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from xpnet._namespace import to_numpy
+from xpnet._namespace import is_sparse, same_place, to_numpy
+from xpnet._targets import place
 from xpnet._typing import Array
 from xpnet.backends import Backend, backend_of, get_backend
-from xpnet.exceptions import BackendUnavailableError
+from xpnet.exceptions import BackendUnavailableError, DataError
 
-__all__ = ["Movable"]
+__all__ = ["Movable", "answers_at"]
 
 
 class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """An estimator whose weights can change place."""
 
+    classes_: Any  # a classifier's
     coefs_: list[Array]
     intercepts_: list[Array]
     _progress: tuple[Any, Any]  # the settings it belongs to, and the progress
@@ -33,7 +37,7 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         -------
         estimator
             Itself. The parameter `backend` is left as it is: where it is None, `X` has
-            to be there from now on.
+            to be there from now on; where it has a name, training goes on there.
 
         Raises
         ------
@@ -43,8 +47,7 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             The backend can't be used on this machine.
         """
         check_is_fitted(self, "coefs_")
-        place = get_backend(backend)
-        self._move_params(place)
+        self._move_params(get_backend(backend))
         if hasattr(self, "_progress"):
             settings, progress = self._progress
             # Another tuple ends an iter_fit that is under way. The optimiser's state
@@ -62,9 +65,39 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         """Units of the fitted network, from the features to the outputs."""
         return [self.coefs_[0].shape[0], *(b.shape[0] for b in self.intercepts_)]
 
-    def _move_params(self, place: Backend) -> None:
-        self.coefs_ = [place.asarray(W) for W in self.coefs_]
-        self.intercepts_ = [place.asarray(b) for b in self.intercepts_]
+    def _check_place(self, X: Array, method: str) -> None:
+        """Raise where `X` would have to be moved, and no backend is named."""
+        W = self.coefs_[0]
+        ref = answers_at(X)
+        if self.backend is None and not same_place(ref, W):
+            name, here, there = type(self).__name__, backend_of(ref), backend_of(W)
+            msg = (
+                f"Inputs passed to {name}.{method}() must use the same namespace and "
+                f"the same device as those passed to fit(): it was fitted on "
+                f"{there.name!r}, and X is on {here.name!r}. Convert X, or name the "
+                f"backend: {name}(backend={there.name!r}) moves what it is given."
+            )
+            raise DataError(msg)
+
+    def _move_params(self, there: Backend) -> None:
+        """Move weights, and classes to where `X` will lie; on the host if it may vary."""
+        self.coefs_ = [there.asarray(W) for W in self.coefs_]
+        self.intercepts_ = [there.asarray(b) for b in self.intercepts_]
+        if hasattr(self, "classes_"):
+            ref = self.coefs_[0] if self.backend is None else np.empty(0)
+            self.classes_ = place(self.classes_, ref)
+
+    def _twin(self) -> Self:
+        """Return another estimator with the same parameters and attributes."""
+        twin = object.__new__(type(self))  # copy() would go through __getstate__
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy with the optimiser's state: the copy trains on like the original."""
+        twin = memo[id(self)] = self._twin()
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the optimiser's state out of a pickle, and put weights on the host."""
@@ -74,16 +107,23 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
             state["_place"] = backend_of(self.coefs_[0]).name
             for name in ("coefs_", "intercepts_"):
                 state[name] = [to_numpy(x) for x in state[name]]
+        if "classes_" in state:
+            state["classes_"] = place(state["classes_"], np.empty(0))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Bring the weights back to where they were, or leave them on the host."""
-        place = state.pop("_place", None)
+        name = state.pop("_place", None)
         super().__setstate__(state)
-        if place is None:
+        if name is None:
             return
         try:
-            self._move_params(get_backend(place))
+            self._move_params(get_backend(name))
         except BackendUnavailableError as error:
-            msg = f"The estimator was fitted on {place!r}, and is on NumPy now: {error}"
+            msg = f"The estimator was fitted on {name!r}, and is on NumPy now: {error}"
             warnings.warn(msg, UserWarning, stacklevel=2)
+
+
+def answers_at(X: Array) -> Array:
+    """Return an array that lies where answers to `X` do; SciPy's are on the host."""
+    return np.empty(0) if is_sparse(X) else X

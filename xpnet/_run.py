@@ -1,7 +1,9 @@
 """One training of an estimator: what it descends, on what, and what it holds out."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from xpnet._namespace import is_sparse, to_numpy
 from xpnet._typing import Array
+from xpnet.backends import get_backend
 from xpnet.exceptions import DataError
 from xpnet.training import Data, Objective, Progress
 
@@ -20,11 +23,15 @@ HostArray: TypeAlias = np.ndarray[Any, Any]
 
 @dataclass
 class HeldOut:
-    """Data that is looked at after each epoch, and not trained on."""
+    """Data that is looked at after each epoch, and not trained on.
+
+    The loss counts samples as training does, by all their weights; a score counts them
+    as ``score`` does, by `sample_weight` alone.
+    """
 
     data: Data
     y: HostArray
-    weights: HostArray | None
+    sample_weight: HostArray | None
 
     def look(self, estimator: Any, objective: Objective) -> tuple[float, float]:
         """Return loss and score of the estimator as it is now.
@@ -49,24 +56,31 @@ class HeldOut:
         return loss, -loss if score is None else score
 
     def _score(self, estimator: Any, outputs: Array) -> float | None:
-        scoring = estimator.scoring
+        scoring, weights = estimator.scoring, self.sample_weight
         if scoring == "loss":
             return None
         if scoring is None:
-            return float(estimator._score_outputs(outputs, self.y, self.weights))
+            return float(estimator._score_outputs(outputs, self.y, weights))
         # scikit-learn's metrics want the host, and no column names.
-        twin = object.__new__(type(estimator))  # copy() would move the weights back
-        vars(twin).update(vars(estimator))
+        twin = estimator._twin()
         vars(twin).pop("feature_names_in_", None)
-        twin.coefs_ = [to_numpy(W) for W in estimator.coefs_]
-        twin.intercepts_ = [to_numpy(b) for b in estimator.intercepts_]
-        return float(get_scorer(scoring)(twin, self.host_X, self.y))
+        twin._move_params(get_backend("numpy"))
+        scorer = get_scorer(scoring)
+        options = {}
+        if weights is not None and _takes_weights(scorer):
+            options["sample_weight"] = weights
+        return float(scorer(twin, self.host_X, self.y, **options))
 
     @cached_property
     def host_X(self) -> Any:
         """The samples on the host, moved once; sparse ones are there."""
         X = self.data.X
         return X if is_sparse(X) else to_numpy(X)
+
+
+def _takes_weights(scorer: Any) -> bool:
+    metric = getattr(scorer, "_score_func", scorer)  # of make_scorer's
+    return "sample_weight" in signature(metric).parameters
 
 
 @dataclass
@@ -92,6 +106,7 @@ class Run:
     def hold_out(
         self,
         y: HostArray,
+        sample_weight: HostArray | None,
         weights: HostArray | None,
         fraction: float,
         *,
@@ -103,31 +118,41 @@ class Run:
         ----------
         y : ndarray, shape (n_samples,) or (n_samples, n_outputs)
             Targets.
+        sample_weight : ndarray, shape (n_samples,), or None
+            What scores count samples by.
         weights : ndarray, shape (n_samples,), or None
-            Weights of the samples.
+            What the loss counts them by.
         fraction : float
             The share of the rows.
         stratify : bool
-            Whether to keep the classes' shares.
+            Whether to keep the classes' shares, if each has two samples and either side
+            can have one.
 
         Raises
         ------
         ValueError
-            Fewer than two rows would be held out, or none that has weight, or classes
-            can't be split.
+            Fewer than two rows would be held out, or all, or none of them has weight.
         """
-        rows, held = train_test_split(
-            np.arange(y.shape[0], dtype=np.int32),
-            random_state=self.progress.random_state,
-            test_size=fraction,
-            stratify=y if stratify else None,
-        )
-        if held.shape[0] < 2:
+        n_samples = y.shape[0]
+        n_held = math.ceil(fraction * n_samples)
+        if n_held < 2:
             msg = (
-                "The validation set is too small. Increase 'validation_fraction' or the "
-                "size of your dataset."
+                f"The validation set is too small: {n_held} of {n_samples} samples. "
+                "Increase 'validation_fraction' or the size of your dataset."
             )
             raise DataError(msg)
+        if n_held == n_samples:
+            msg = (
+                f"validation_fraction={fraction} leaves none of {n_samples} samples to "
+                "train on: decrease it, or pass X_val and y_val."
+            )
+            raise DataError(msg)
+        rows, held = train_test_split(
+            np.arange(n_samples, dtype=np.int32),
+            random_state=self.progress.random_state,
+            test_size=fraction,
+            stratify=y if stratify and _can_stratify(y, n_held) else None,
+        )
         if weights is not None and not np.any(weights[held]):
             msg = (
                 "The held-out samples all have weight zero. Increase "
@@ -138,5 +163,11 @@ class Run:
         self.held_out = HeldOut(
             self.data.take(self.data.on_device(held)),
             y[held],
-            None if weights is None else weights[held],
+            None if sample_weight is None else sample_weight[held],
         )
+
+
+def _can_stratify(y: HostArray, n_held: int) -> bool:
+    """Whether scikit-learn can split; it trains without stratifying all the same."""
+    _, counts = np.unique(y, return_counts=True)
+    return bool(counts.min() > 1 and counts.size <= min(n_held, y.size - n_held))

@@ -5,6 +5,7 @@ NumPy arrays, lists, frames and sparse matrices go through scikit-learn's
 scikit-learn would copy them to the host or refuse them.
 """
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn.utils.validation import (
 
 from xpnet._namespace import (
     array_namespace,
+    dtype_name,
     is_array_api_obj,
     is_numpy_array,
     to_numpy,
@@ -26,7 +28,15 @@ from xpnet._namespace import (
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
 
-__all__ = ["check_X", "check_weights", "check_y", "hidden_sizes", "is_foreign"]
+__all__ = [
+    "HostArray",
+    "cast_weights",
+    "check_X",
+    "check_weights",
+    "check_y",
+    "hidden_sizes",
+    "is_foreign",
+]
 
 HostArray: TypeAlias = np.ndarray[Any, Any]
 
@@ -55,7 +65,10 @@ def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
         One of them is no positive integer.
     """
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
-    if not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
+    if any(
+        not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size <= 0
+        for size in sizes
+    ):
         msg = (
             "hidden_layer_sizes must be > 0: expected positive integers, "
             f"got {hidden_layer_sizes!r}."
@@ -99,6 +112,7 @@ def check_X(estimator: BaseEstimator, X: Any, *, reset: bool) -> Array:
 
 def _check_foreign_X(estimator: BaseEstimator, X: Array, *, reset: bool) -> Array:
     name = type(estimator).__name__
+    _check_dense(X, "X")
     xp = array_namespace(X)
     if X.ndim != 2:
         msg = (
@@ -168,7 +182,7 @@ def check_y(
         )
         raise DataError(msg)
     y = check_array(
-        to_numpy(y) if is_array_api_obj(y) else y,
+        _on_host(y, "y"),
         accept_sparse="csr",
         ensure_2d=False,
         dtype="numeric" if numeric else None,
@@ -210,8 +224,7 @@ def check_weights(sample_weight: Any, X: Array) -> HostArray | None:
     """
     if sample_weight is None:
         return None
-    if is_array_api_obj(sample_weight):
-        sample_weight = to_numpy(sample_weight)
+    sample_weight = _on_host(sample_weight, "sample_weight")
     rows = np.empty((X.shape[0], 0))  # X itself may lie on a device
     weights = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
     if not np.any(weights):
@@ -220,3 +233,64 @@ def check_weights(sample_weight: Any, X: Array) -> HostArray | None:
         )
         raise DataError(msg)
     return np.asarray(weights)
+
+
+def cast_weights(weights: HostArray | None, dtype: str) -> HostArray | None:
+    """Cast weights to what is computed in, and check that they weigh something there.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_samples,), or None
+        Those of the samples, multiplied by those of the classes.
+    dtype : str
+        ``"float32"`` or ``"float64"``.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,), or None
+        None where all weigh alike.
+
+    Raises
+    ------
+    ValueError
+        Negative or NaN, or their sum is zero or infinite.
+    """
+    if weights is None:
+        return None
+    if not np.all(weights >= 0.0):
+        msg = (
+            "class_weight must not be negative or NaN: multiplied by the sample weights "
+            f"it gives {np.min(weights)}."
+        )
+        raise DataError(msg)
+    with np.errstate(over="ignore", under="ignore"):
+        cast = weights.astype(dtype)
+        total = float(np.sum(cast))
+    if not 0.0 < total < math.inf:
+        msg = (
+            f"The sample weights, multiplied by class_weight, sum to {total} in {dtype}: "
+            "at least one sample needs a positive weight, and the sum has to be finite. "
+            "Multiply them all by one number."
+        )
+        raise DataError(msg)
+    return cast
+
+
+def _on_host(x: Any, name: str) -> Any:
+    """Bring an array of any library to the host; anything else is left as it is."""
+    if not is_array_api_obj(x):
+        return x
+    _check_dense(x, name)
+    if dtype_name(x.dtype) == "bfloat16":  # which NumPy doesn't know
+        xp = array_namespace(x)
+        x = xp.astype(x, xp.float32)
+    return to_numpy(x)
+
+
+def _check_dense(x: Array, name: str) -> None:
+    if "sparse" in str(getattr(x, "layout", "")):  # torch's
+        msg = (
+            f"{name} is a sparse tensor, which can't be trained on: pass {name}.to_dense(),"
+            " or a SciPy sparse matrix."
+        )
+        raise DataError(msg)

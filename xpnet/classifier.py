@@ -94,12 +94,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         `tol`.
     max_fun : int, default=15000
         Of ``"lbfgs"``: evaluations at most.
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes: by label, or inversely to how often they occur. They
-        multiply `sample_weight`.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weights of the classes: by label, for several outputs or labels a list with a
+        dict for each, or inversely to how often they occur. They multiply
+        `sample_weight` in the loss, of held-out samples too, and are no part of scores.
     scoring : str, callable or None, default=None
         The score of the held-out samples: None is that of :meth:`score`, ``"loss"`` the
-        negative loss, else as :func:`sklearn.metrics.get_scorer` takes it.
+        negative loss, else as :func:`sklearn.metrics.get_scorer` takes it. It is given
+        the `sample_weight` of samples that were split off, if it takes one.
     max_time : float or None, default=None
         Seconds after which training ends with the step under way.
     backend : str or None, default=None
@@ -114,8 +116,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
 
     Attributes
     ----------
-    classes_ : ndarray, shape (n_classes,), or list of them
-        The labels, sorted, on the host; a list for several outputs.
+    classes_ : array, shape (n_classes,), or list of them
+        The labels, sorted, where `X` lies; on the host where they are strings or dates,
+        or numbers that the library would round. A list for several outputs.
     coefs_ : list of array, shapes (fan_in, fan_out)
         Weights of each layer, in the backend's namespace.
     intercepts_ : list of array, shapes (fan_out,)
@@ -170,7 +173,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
     """
 
     _parameter_constraints = COMMON_CONSTRAINTS | {
-        "class_weight": [dict, StrOptions({"balanced"}), None]
+        "class_weight": [dict, list, StrOptions({"balanced"}), None]
     }
     _numeric = False
 
@@ -235,11 +238,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
     def _loss(self, data: Data) -> Loss:  # noqa: ARG002
         return self._targets.loss
 
-    def _weigh(self, y: HostArray, weights: HostArray | None) -> HostArray | None:
+    def _weigh(
+        self, y: HostArray, sample_weight: HostArray | None, y_val: HostArray | None
+    ) -> tuple[HostArray | None, HostArray | None]:
         if self.class_weight is None:
-            return weights
-        by_class = np.asarray(compute_sample_weight(self.class_weight, y))
-        return by_class if weights is None else by_class * weights
+            return sample_weight, None
+        labels = y if y_val is None else np.concatenate([y, y_val])
+        # "balanced" counts in y alone; where the weights are given nothing is counted.
+        rows = np.arange(y.shape[0]) if self.class_weight == "balanced" else None
+        weights = compute_sample_weight(self.class_weight, labels, indices=rows)
+        weights, weights_val = np.split(weights, [y.shape[0]])
+        if sample_weight is not None:
+            weights = weights * sample_weight
+        return weights, None if y_val is None else weights_val
 
     def _score_outputs(
         self, outputs: Array, y: HostArray, weights: HostArray | None
@@ -295,7 +306,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
             classes = parts if several else parts[0]
             before = known if isinstance(known, list) else [known]
             if known is not None and not (
-                len(before) == len(parts) and all(map(np.array_equal, before, parts))
+                len(before) == len(parts)
+                and all(map(np.array_equal, map(to_numpy, before), parts))
             ):
                 msg = (
                     f"`classes={classes!r}` is not the same as on last call to "
@@ -322,6 +334,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         array, shape (n_samples, n_classes), or (n_samples,) for two classes
             In the namespace and on the device of `X`; for several outputs a list of
             arrays, one an output.
+
+        Raises
+        ------
+        ValueError
+            There is no network yet; or `X` can't be used, or would have to be moved.
         """
         outputs, ref = self._outputs(X, "decision_function")
         return _answer(self._targets.decision(outputs), ref)
@@ -339,6 +356,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         array, shape (n_samples, n_classes)
             In the order of `classes_`, in the namespace and on the device of `X`; for
             several outputs a list of arrays, one an output.
+
+        Raises
+        ------
+        ValueError
+            There is no network yet; or `X` can't be used, or would have to be moved.
         """
         outputs, ref = self._outputs(X, "predict_log_proba")
         return _answer(self._targets.log_proba(outputs), ref)
@@ -356,6 +378,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         array, shape (n_samples, n_classes)
             In the order of `classes_`, in the namespace and on the device of `X`; for
             several outputs a list of arrays, one an output.
+
+        Raises
+        ------
+        ValueError
+            There is no network yet; or `X` can't be used, or would have to be moved.
         """
         outputs, ref = self._outputs(X, "predict_proba")
         return _answer(self._targets.proba(outputs), ref)
@@ -371,7 +398,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Returns
         -------
         array, shape (n_samples,) or (n_samples, n_outputs), dtype of `classes_`
-            In the namespace and on the device of `X`; strings on the host.
+            In the namespace and on the device of `X`; on the host where `classes_` have
+            to be.
+
+        Raises
+        ------
+        ValueError
+            There is no network yet; or `X` can't be used, or would have to be moved.
         """
         outputs, ref = self._outputs(X, "predict")
         return self._targets.predict(outputs, ref)
@@ -392,6 +425,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         -------
         float
             The accuracy, in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            `X`, `y` or `sample_weight` can't be used.
         """
         predicted = self.predict(X)
         y = check_y(self, y, predicted.shape[0], numeric=False)

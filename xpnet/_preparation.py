@@ -1,0 +1,282 @@
+"""What comes before the first step of a training: all checks, and all that moves."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import get_scorer
+from sklearn.utils import check_random_state
+
+from xpnet._custom import check_activation
+from xpnet._moving import answers_at
+from xpnet._namespace import (
+    asarray_like,
+    default_float,
+    dtype_name,
+    is_numpy_namespace,
+    is_sparse,
+)
+from xpnet._parameters import (
+    clip_batch_size,
+    make_network,
+    make_optimizer,
+    make_schedule,
+    warn_of_ignored,
+)
+from xpnet._run import HeldOut, Run
+from xpnet._targets import place
+from xpnet._typing import Array, DType
+from xpnet._validation import (
+    HostArray,
+    cast_weights,
+    check_weights,
+    check_X,
+    check_y,
+    hidden_sizes,
+)
+from xpnet.backends import Backend, backend_of, get_backend
+from xpnet.exceptions import DataError
+from xpnet.initializers import draw
+from xpnet.network import Network
+from xpnet.training import Data, Objective, Plateau, Progress
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    estimator: Any,
+    X: Array,
+    y: Array,
+    sample_weight: Array | None,
+    X_val: Array | None = None,
+    y_val: Array | None = None,
+    *,
+    incremental: bool = False,
+    classes: Any = None,
+) -> Run:
+    """Check everything, bring it to the backend, and set the fitted attributes.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        What is refused leaves it as it was.
+    X, y, sample_weight, X_val, y_val : array or array-like
+        As for ``fit``.
+    incremental : bool, default=False
+        Whether ``partial_fit`` asks: go on from the fitted weights, if there are any.
+    classes : ndarray, or list of them, optional
+        All labels there will be.
+
+    Returns
+    -------
+    Run
+        The training, ready to go.
+
+    Raises
+    ------
+    ValueError
+        A parameter or the data can't be used.
+    ImportError
+        The backend can't be used on this machine.
+    """
+    twin = estimator._twin()  # it is changed, until nothing can go wrong any more
+    _check_parameters(twin)
+    first = not (hasattr(twin, "coefs_") and (twin.warm_start or incremental))
+    X = check_X(twin, X, reset=first)
+    y = check_y(twin, y, X.shape[0], numeric=twin._numeric)
+    sample_weight = check_weights(sample_weight, X)
+    X_val, y_val = _check_held_out(twin, X_val, y_val)
+    if first:
+        twin._learn_targets(y, classes)
+    else:
+        twin._check_place(X, "partial_fit" if incremental else "fit")
+    backend = _backend(twin, X, first=first)
+    dtype = _dtype(twin, X, backend, first=first)
+    network = _network(twin, X.shape[1], backend, dtype)
+    weights, weights_val = (
+        cast_weights(each, dtype_name(dtype))
+        for each in twin._weigh(y, sample_weight, y_val)
+    )
+    data = _move(twin, X, y, weights, backend, dtype)
+    objective = Objective(network, twin._loss(data), twin.alpha)
+    held_out = None
+    if X_val is not None:
+        data_val = _move(twin, X_val, y_val, weights_val, backend, dtype)
+        held_out = HeldOut(data_val, y_val, None)
+    begin = _start if first else _resume
+    run = Run(objective, data, begin(twin, network, backend, dtype), held_out=held_out)
+    if twin.solver != "lbfgs":
+        if twin.early_stopping and held_out is None:
+            fraction, stratify = twin.validation_fraction, twin._stratify
+            run.hold_out(y, sample_weight, weights, fraction, stratify=stratify)
+        run.batch_size = clip_batch_size(twin.batch_size, run.n_samples)
+    _set_fitted(twin, run, answers_at(X))
+    estimator.__dict__ = twin.__dict__
+    return run
+
+
+def _check_parameters(estimator: Any) -> None:
+    estimator._validate_params()
+    warn_of_ignored(estimator)
+    scoring = estimator.scoring
+    if isinstance(scoring, str) and scoring != "loss":
+        get_scorer(scoring)  # an unknown name fails here, and not after an epoch
+
+
+def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
+    """Set the attributes that make the estimator a fitted one, before the first step."""
+    if run.held_out is not None and estimator.validation_scores_ is None:
+        estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
+        estimator.best_validation_score_ = -math.inf
+    estimator._keep_params(run.objective.network, run.progress.params)
+    if hasattr(estimator, "classes_"):
+        estimator.classes_ = place(estimator.classes_, ref)
+    estimator.n_iter_ = 0
+    estimator._progress = run.token = (_settings(estimator), run.progress)
+
+
+# ---------------------------------------------------------- what, where, and in what dtype
+
+
+def _check_held_out(
+    estimator: Any, X_val: Array | None, y_val: Array | None
+) -> tuple[Array, Array]:
+    if (X_val is None) != (y_val is None):
+        msg = "X_val and y_val belong together: pass both, or neither."
+        raise DataError(msg)
+    if X_val is None:
+        return None, None
+    X_val = check_X(estimator, X_val, reset=False)
+    return X_val, check_y(estimator, y_val, X_val.shape[0], numeric=estimator._numeric)
+
+
+def _backend(estimator: Any, X: Array, *, first: bool) -> Backend:
+    """Return where to train: the named backend, or where network and `X` lie."""
+    if estimator.backend is not None:
+        return get_backend(estimator.backend)
+    return backend_of(answers_at(X) if first else estimator.coefs_[0])
+
+
+def _dtype(estimator: Any, X: Array, backend: Backend, *, first: bool) -> DType:
+    """Return what to compute in: the named dtype, or that of the network, or of `X`."""
+    name = estimator.dtype
+    if name is None and not first:
+        name = dtype_name(estimator.coefs_[0].dtype)
+    if name is None and dtype_name(X.dtype) in ("float16", "bfloat16", "float32"):
+        name = "float32"
+    return default_float(backend.xp, backend.device, name)
+
+
+def _network(
+    estimator: Any, n_features: int, backend: Backend, dtype: DType
+) -> Network:
+    """Chain the layers; activations of the user's own are tried first."""
+    hidden = hidden_sizes(estimator.hidden_layer_sizes)
+    sizes = [n_features, *hidden, estimator._n_units]
+    network = make_network(sizes, estimator.activation)
+    for layer in network.layers:
+        if not isinstance(layer.activation, str):
+            check_activation(layer.activation, backend, dtype)
+    return network
+
+
+def _move(
+    estimator: Any,
+    X: Array,
+    y: HostArray,
+    weights: HostArray | None,
+    backend: Backend,
+    dtype: DType,
+) -> Data:
+    """Bring samples, encoded targets and weights to the backend."""
+    if not is_sparse(X):
+        X = backend.asarray(X, dtype)
+    elif is_numpy_namespace(backend.xp):
+        X = X.astype(dtype, copy=False)
+    else:
+        msg = (
+            f"Sparse X can be trained on NumPy only, not on {backend.name!r}: leave "
+            "backend=None, or pass X.toarray()."
+        )
+        raise DataError(msg)
+    numeric = dtype if estimator._numeric else None
+    targets = backend.asarray(estimator._encode(y), numeric)
+    if weights is not None:
+        weights = backend.asarray(weights, dtype)
+    return Data(X, targets, weights)
+
+
+# ------------------------------------------------------------------- anew, or further on
+
+
+def _start(
+    estimator: Any, network: Network, backend: Backend, dtype: DType
+) -> Progress:
+    """Draw first weights, and begin all curves anew."""
+    random_state = check_random_state(estimator.random_state)
+    hidden = [layer.activation for layer in network.layers[:-1]]
+    drawn = draw(estimator.init, network.sizes, hidden, random_state)
+    params = backend.asarray(network.flatten(drawn), dtype, copy=True)
+    estimator.n_layers_ = len(network.layers) + 1
+    estimator.t_ = 0
+    estimator.loss_curve_ = []
+    estimator.best_loss_ = None if estimator.early_stopping else math.inf
+    estimator.validation_loss_curve_ = None
+    estimator.validation_scores_ = None
+    estimator.best_validation_score_ = None
+    return _progress(estimator, params, random_state)
+
+
+def _resume(
+    estimator: Any, network: Network, backend: Backend, dtype: DType
+) -> Progress:
+    """Go on from the fitted weights, with the optimiser as the last call left it."""
+    if estimator._sizes != network.sizes:
+        msg = (
+            f"The fitted network has layers of {estimator._sizes} units, and the "
+            f"parameters ask for {network.sizes}: fit anew, with warm_start=False."
+        )
+        raise DataError(msg)
+    params = backend.asarray(network.flatten(estimator._weights), dtype)
+    settings, progress = getattr(estimator, "_progress", (None, None))
+    if not isinstance(progress, Progress):  # a pickle has the weights only
+        random_state = check_random_state(estimator.random_state)
+        return _progress(estimator, params, random_state)
+    if settings != _settings(estimator):
+        estimator.best_loss_ = min(estimator.loss_curve_, default=math.inf)
+        if estimator.early_stopping:
+            estimator.best_loss_ = None
+        if estimator.validation_scores_ is not None:
+            estimator.best_validation_score_ = -math.inf
+        return _progress(estimator, params, progress.random_state)
+    tol, patience = estimator.tol, estimator.n_iter_no_change
+    return replace(
+        progress,
+        params=params,
+        optimizer_state=tuple(  # the weights may have been moved
+            asarray_like(moment, params, params.dtype)
+            for moment in progress.optimizer_state
+        ),
+        plateau=replace(progress.plateau, tol=tol, patience=patience),
+    )
+
+
+def _progress(
+    estimator: Any, params: Array, random_state: np.random.RandomState
+) -> Progress:
+    return Progress(
+        params,
+        make_optimizer(estimator).init(params),
+        make_schedule(estimator),
+        Plateau(estimator.tol, estimator.n_iter_no_change),
+        random_state,
+        n_seen=estimator.t_,
+    )
+
+
+def _settings(estimator: Any) -> tuple[Any, ...]:
+    """Return what the optimiser's state, the schedule and the plateau depend on."""
+    rate = estimator.learning_rate, estimator.learning_rate_init, estimator.power_t
+    watched = estimator.early_stopping, estimator.scoring
+    return estimator.solver, estimator.momentum == 0.0, rate, watched
