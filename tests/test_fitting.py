@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import f1_score
-from sklearn.utils import compute_class_weight
-from tolerances import EXACT, FITTED, ONE_PASS, TRAJECTORY
+from sklearn.utils import compute_class_weight, compute_sample_weight
+from tolerances import EXACT, FITTED, ONE_PASS, ROUNDING, TRAJECTORY
 
 from xpnet import Backend, MLPClassifier, MLPRegressor, network
 from xpnet._namespace import to_numpy
 from xpnet._typing import Array
-from xpnet.exceptions import DataError, GradientError
+from xpnet.exceptions import DataError, DivergenceError, GradientError
 from xpnet.optimizers import SGD, Adam
 from xpnet.testing import assert_close
 from xpnet.training import Objective
@@ -327,11 +328,39 @@ def test_held_out_samples_come_in_pairs(cls: Any, X: np.ndarray, y: np.ndarray) 
 @both
 def test_too_few_to_hold_out(cls: Any, X: np.ndarray, y: np.ndarray) -> None:
     few = quick(cls, early_stopping=True)
-    with pytest.raises(ValueError, match=r"validation_fraction|test_size"):
+    with pytest.raises(DataError, match=r"too small.*Increase 'validation_fraction'"):
         few.fit(X[:6], y[:6])
+    with pytest.raises(DataError, match=r"too small.*Increase 'validation_fraction'"):
+        few.set_params(validation_fraction=0.0).fit(X, y)
+    with pytest.raises(
+        DataError, match=r"validation_fraction=0\.999 leaves none of 60"
+    ):
+        few.set_params(validation_fraction=0.999).fit(X, y)
     weights = np.where(np.arange(60) < 3, 1.0, 0.0)
     with pytest.raises(DataError, match="all have weight zero"):
         quick(cls, early_stopping=True, random_state=1).fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.where(np.arange(60) == 7, 5, np.arange(60) % 3),
+        np.arange(60) == 7,
+        np.arange(60) % 20,
+    ],
+    ids=["one of a class", "one of two classes", "more classes than held out"],
+)
+def test_too_few_of_a_class_to_stratify(y: np.ndarray, X: np.ndarray) -> None:
+    """Where scikit-learn can't stratify, the split is a plain one, and it trains."""
+    seen: list[int] = []
+
+    def remember(_estimator: Any, X: np.ndarray, _y: np.ndarray) -> float:
+        seen.append(X.shape[0])
+        return 0.0
+
+    clf = quick(MLPClassifier, early_stopping=True, scoring=remember).fit(X, y)
+    assert seen == [6] * 3
+    assert len(clf.classes_) == len(np.unique(y))
 
 
 SCORINGS: dict[str, Any] = {
@@ -438,7 +467,7 @@ def test_class_weights_are_sample_weights(
     here = backend.asarray(X)
     balanced = compute_class_weight("balanced", classes=np.unique(y), y=y)
     own = np.linspace(1.0, 2.0, 60)
-    options = {"batch_size": 16, "early_stopping": early_stopping}
+    options = {"batch_size": 16, "early_stopping": early_stopping, "scoring": "loss"}
     for class_weight, table in [
         ("balanced", balanced),
         (dict(enumerate(balanced)), balanced),
@@ -452,6 +481,98 @@ def test_class_weights_are_sample_weights(
             by_sample.fit(here, backend.asarray(y), sample_weight=product)
             assert_same_weights(by_class, by_sample)
             assert by_class.validation_scores_ == by_sample.validation_scores_
+
+
+@both
+def test_held_out_scores_count_samples_as_score_does(
+    cls: Any, X: np.ndarray, y: np.ndarray
+) -> None:
+    """By `sample_weight`, and never by `class_weight`; whoever computes the score."""
+    weights = np.linspace(0.0, 1.0, 60) ** 3
+    options: dict[str, Any] = {"early_stopping": True, "validation_fraction": 0.5}
+    kept: list[tuple[np.ndarray, np.ndarray, Any]] = []
+
+    def remember(
+        estimator: Any, X: np.ndarray, y: np.ndarray, sample_weight: Any = None
+    ) -> float:
+        kept.append((X, y, sample_weight))
+        return float(estimator.score(X, y, sample_weight=sample_weight))
+
+    def plain(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
+        return float(estimator.score(X, y))
+
+    class_weights = [None, {0: 50.0}] if cls is MLPClassifier else [None]
+    for class_weight in class_weights:
+        if class_weight is not None:
+            options["class_weight"] = class_weight
+        name = "accuracy" if cls is MLPClassifier else "r2"
+        curves = [
+            quick(cls, scoring=scoring, **options)
+            .fit(X, y, sample_weight=weights)
+            .validation_scores_
+            for scoring in (None, name, remember)
+        ]
+        assert curves[0] == pytest.approx(curves[1], rel=ROUNDING["rtol"])
+        assert curves[0] == pytest.approx(curves[2], rel=ROUNDING["rtol"])
+        rows = [int(np.flatnonzero(np.all(x == X, axis=1))[0]) for x in kept[-1][0]]
+        np.testing.assert_array_equal(kept[-1][2], weights[rows])
+        unweighted = quick(cls, scoring=plain, **options)
+        assert (
+            unweighted.fit(X, y, sample_weight=weights).validation_scores_
+            != (curves[0])
+        )
+    # Metrics that take no weights are not given any.
+    for scoring in ("neg_max_error", plain) if cls is MLPRegressor else (plain,):
+        quick(cls, scoring=scoring, **options).fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {1: 9.0}])
+def test_the_held_out_loss_counts_samples_as_training_does(
+    class_weight: Any, X: np.ndarray, y: np.ndarray
+) -> None:
+    """By the weights of their classes; "balanced" is so in the training data."""
+    clf = quick(MLPClassifier, class_weight=class_weight)
+    clf.fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
+    table = np.asarray([1.0, 9.0, 1.0])
+    if class_weight == "balanced":
+        table = compute_class_weight("balanced", classes=np.arange(3), y=y[:40])
+    costs = -clf.predict_log_proba(X[40:])[np.arange(20), y[40:]]
+    assert clf.validation_loss_curve_[-1] == pytest.approx(
+        np.average(costs, weights=table[y[40:]]), rel=TRAJECTORY
+    )
+    assert clf.validation_scores_[-1] == clf.score(X[40:], y[40:])
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({0: -1.0}, "class_weight must not be negative or NaN"),
+        ({0: np.nan}, "class_weight must not be negative or NaN"),
+        (dict.fromkeys(range(3), 0.0), r"sum to 0.0 in float32"),
+        (dict.fromkeys(range(3), 1e-60), r"sum to 0.0 in float32"),
+        (dict.fromkeys(range(3), 1e60), r"sum to inf in float32"),
+    ],
+    ids=["negative", "NaN", "zero", "too small", "too large"],
+)
+def test_bad_class_weights(
+    class_weight: Any, message: str, X: np.ndarray, y: np.ndarray
+) -> None:
+    clf = quick(MLPClassifier, class_weight=class_weight)
+    with pytest.raises(DataError, match=message):
+        clf.fit(X.astype(np.float32), y)
+    assert not hasattr(clf, "coefs_")
+
+
+def test_class_weights_of_each_label(X: np.ndarray, y: np.ndarray) -> None:
+    """A list of dicts, whose weights are multiplied, as in compute_sample_weight."""
+    labels = np.stack([y > 0, y > 1], axis=1) + 0
+    outputs = np.stack([y, y > 1], axis=1)
+    class_weight = [{0: 1.0, 1: 5.0, 2: 3.0}, {0: 2.0, 1: 1.0}]
+    for targets in (labels, outputs):
+        weights = compute_sample_weight(class_weight, targets)
+        clf = quick(MLPClassifier, class_weight=class_weight).fit(X, targets)
+        desired = quick(MLPClassifier).fit(X, targets, sample_weight=weights)
+        assert_same_weights(clf, desired)
 
 
 def test_class_weights_of_strings_and_partial_fit(X: np.ndarray, y: np.ndarray) -> None:
@@ -523,6 +644,44 @@ def test_ctrl_c_between_steps(
     assert np.any(
         estimator.coefs_[0] != quick(cls, max_iter=1, batch_size=16).fit(X, y).coefs_[0]
     )
+
+
+@both
+def test_ctrl_c_within_partial_fit(
+    cls: Any, X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = quick(cls).fit(X, y)
+
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Adam, "update", interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user") as seen:
+        assert fitted.partial_fit(X, y) is fitted
+    assert seen[0].filename == __file__
+    monkeypatch.undo()
+    assert_same_weights(fitted, quick(cls).fit(X, y))
+
+
+@both
+def test_divergence_is_told_once(cls: Any, X: np.ndarray, y: np.ndarray) -> None:
+    """By the error alone: a warning of NumPy's would be an error here."""
+    X = X.astype(np.float32)
+    with pytest.raises(DivergenceError, match="diverged"):
+        quick(cls, solver="sgd", learning_rate_init=1e30).fit(X, y)
+    with np.errstate(over="raise"):  # that of the caller is left as it was
+        epochs = quick(cls).iter_fit(X, y)
+        next(epochs)
+        assert np.geterr()["over"] == "raise"
+
+
+@both
+def test_lbfgs_tells_of_an_overflow_once(cls: Any, X: np.ndarray) -> None:
+    t = 1e300 * (np.arange(60) % 3)
+    X, t = (X, t) if cls is MLPRegressor else (1e307 * X, t > 0)
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed") as seen:
+        quick(cls, solver="lbfgs").fit(X, t)
+    assert len(seen) == 1
 
 
 @both
@@ -638,6 +797,23 @@ class Softsign:
         if self.wrong == "shape":
             return Z[0, :]
         return (1.1 if self.wrong else 1.0) / (1.0 + abs(Z)) ** 2
+
+
+@both
+@pytest.mark.parametrize("activation", [Softsign, ["tanh", Softsign]])
+def test_an_activation_is_an_instance(
+    cls: Any, activation: Any, X: np.ndarray, y: np.ndarray
+) -> None:
+    settings = {"activation": activation, "hidden_layer_sizes": (5, 5)}
+    with pytest.raises(ValueError, match=r"an instance.*Softsign"):
+        quick(cls, **settings).fit(X, y)
+
+
+@both
+@pytest.mark.parametrize("sizes", [True, (True,), (5, True), (np.True_,)])
+def test_bools_are_no_sizes(cls: Any, sizes: Any, X: np.ndarray, y: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="hidden_layer_sizes must be > 0"):
+        quick(cls, hidden_layer_sizes=sizes).fit(X, y)
 
 
 @both

@@ -20,6 +20,7 @@ from xpnet.training import Epoch
 
 __all__ = [
     "COMMON_CONSTRAINTS",
+    "Sloped",
     "clip_batch_size",
     "make_network",
     "make_optimizer",
@@ -28,7 +29,23 @@ __all__ = [
     "warn_of_ignored",
 ]
 
-_SLOPED = HasMethods(["value", "derivative"])
+
+class Sloped(HasMethods):  # type: ignore[misc]  # scikit-learn is untyped
+    """An object with a value and a derivative; their class is none yet."""
+
+    def __init__(self) -> None:
+        super().__init__(["value", "derivative"])
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether `val` is such an object."""
+        return not isinstance(val, type) and super().is_satisfied_by(val)
+
+    def __str__(self) -> str:
+        """Describe it in the message that refuses another."""
+        return "an instance with the methods 'value' and 'derivative'"
+
+
+_SLOPED = Sloped()
 
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -101,7 +118,7 @@ def warn_of_ignored(estimator: BaseEstimator) -> None:
             f"{'was' if len(unused) == 1 else 'were'} set: leave the default, or choose "
             "another solver."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(msg, UserWarning, stacklevel=5)
 
 
 def make_network(sizes: Sequence[int], activation: Any) -> Network:
@@ -133,8 +150,8 @@ def make_network(sizes: Sequence[int], activation: Any) -> Network:
     ]
     if len(activation) != n_hidden or not all(known):
         msg = (
-            f"activation must name one of {sorted(ACTIVATIONS)} (or be an object with "
-            f"`value` and `derivative`) for each of the {n_hidden} hidden layers, got "
+            f"activation must name one of {sorted(ACTIVATIONS)} (or be an instance "
+            f"with `value` and `derivative`) for each of the {n_hidden} hidden layers, got "
             f"{activation!r}."
         )
         raise DataError(msg)

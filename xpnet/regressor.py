@@ -7,14 +7,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from xpnet import losses
 from xpnet._custom import adapt_loss, check_loss
 from xpnet._mlp import BaseMLP
 from xpnet._namespace import array_namespace, asarray_like, to_numpy
-from xpnet._parameters import COMMON_CONSTRAINTS
+from xpnet._parameters import COMMON_CONSTRAINTS, Sloped
 from xpnet._typing import Array
 from xpnet._validation import HostArray, check_weights, check_y
 from xpnet.backends import backend_of
@@ -117,7 +117,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Where ``"huber"`` turns from squared to absolute, in the unit of `y`.
     scoring : str, callable or None, default=None
         The score of the held-out samples: None is that of :meth:`score`, ``"loss"`` the
-        negative loss, else as :func:`sklearn.metrics.get_scorer` takes it.
+        negative loss, else as :func:`sklearn.metrics.get_scorer` takes it. It is given
+        the `sample_weight` of samples that were split off, if it takes one.
     max_time : float or None, default=None
         Seconds after which training ends with the step under way.
     backend : str or None, default=None
@@ -175,7 +176,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
     """
 
     _parameter_constraints = COMMON_CONSTRAINTS | {
-        "loss": [StrOptions(set(LOSSES)), HasMethods(["value", "derivative"])],
+        "loss": [StrOptions(set(LOSSES)), Sloped()],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
     }
@@ -318,15 +319,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Raises
         ------
         ValueError
-            `return_std` was asked of another loss.
+            `X` can't be used, there is no network yet, or `return_std` was asked of a network that was trained
+            on another loss.
         """
-        if return_std and self.loss != "gaussian_nll":
+        outputs, ref = self._outputs(X, "predict")
+        if return_std and outputs.shape[1] != 2 * self.n_outputs_:
             msg = (
-                "return_std=True needs a network that learnt variances: "
-                f"loss='gaussian_nll', not {self.loss!r}."
+                "return_std=True needs a network that learnt variances: fit it with "
+                "loss='gaussian_nll'."
             )
             raise DataError(msg)
-        outputs, ref = self._outputs(X, "predict")
         means = asarray_like(self._means(outputs), ref)
         if not return_std:
             return means
@@ -349,6 +351,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         -------
         float
             At most 1, which is best.
+
+        Raises
+        ------
+        ValueError
+            `X`, `y` or `sample_weight` can't be used.
         """
         predicted = to_numpy(self.predict(X))
         y = check_y(self, y, predicted.shape[0], numeric=True)

@@ -33,9 +33,9 @@ def save(estimator: BaseEstimator, path: FilePath) -> None:
 
     Parameters
     ----------
-    estimator : MLPClassifier or sklearn.pipeline.Pipeline
-        Fitted; a pipeline of :class:`~sklearn.preprocessing.StandardScaler` and
-        MLPClassifier, so that the model takes raw features. Parameters and fitted
+    estimator : MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
+        Fitted; a pipeline of :class:`~sklearn.preprocessing.StandardScaler` and one of
+        them, so that the model takes raw features. Parameters and fitted
         attributes are kept, but a `random_state` that is a generator becomes None.
     path : str or path-like
         The file, by custom ``*.safetensors``. One that exists is replaced when the new
@@ -91,7 +91,7 @@ def load(path: FilePath, backend: str | None = None) -> Any:
 
     Returns
     -------
-    MLPClassifier or sklearn.pipeline.Pipeline
+    MLPClassifier, MLPRegressor or sklearn.pipeline.Pipeline
         Fitted. On NumPy its predictions equal those of the one that was saved from
         there, bit by bit.
 

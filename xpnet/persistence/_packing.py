@@ -80,8 +80,9 @@ def _pack(value: Any, name: str, tensors: Tensors) -> Any:
             tensors[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
             return {"tensor": name}
         case np.ndarray():
+            texts = value.astype(str) if value.dtype.kind == "M" else value  # dates
             return {
-                "array": _pack(value.tolist(), name, tensors),
+                "array": _pack(texts.tolist(), name, tensors),
                 "dtype": value.dtype.str,
             }
     msg = f"{name} is of type {type(value).__name__}, which a model file doesn't hold."
@@ -155,7 +156,11 @@ def _check_shapes(estimator: BaseEstimator) -> None:
     }
     if hasattr(estimator, "coefs_"):
         hidden = [W.shape[1] for W in estimator.coefs_[:-1]]
-        sizes = [n_features, *hidden, estimator._n_units]
+        n_units = estimator._n_units
+        if isinstance(estimator, MLPRegressor):  # whose loss may have changed since
+            some = estimator.n_outputs_
+            n_units = 2 * some if estimator.coefs_[-1].shape[1] == 2 * some else some
+        sizes = [n_features, *hidden, n_units]
         shapes["coefs_"] = [W.shape for W in estimator.coefs_], list(pairwise(sizes))
         biases = [b.shape for b in estimator.intercepts_]
         shapes["intercepts_"] = biases, [(n_units,) for n_units in sizes[1:]]
