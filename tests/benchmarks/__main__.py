@@ -42,6 +42,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--measures", type=partial(names_among, MEASURES))
     parser.add_argument("--contestants", help="names, between commas")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--warm-up", type=float, default=4.0, help="seconds")
     parser.add_argument("--gigabytes", type=float, default=0.5, help="of a memory map")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--render", type=Path, help="an earlier run's JSON")
@@ -63,7 +64,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def run(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Measure what was chosen."""
-    with Runner(folder, chosen.device, chosen.contestants, chosen.repeats) as runner:
+    with Runner(
+        folder, chosen.device, chosen.contestants, chosen.repeats, chosen.warm_up
+    ) as runner:
         found: dict[str, object] = {"steps": {}, "measures": {}}
         about = {**report.machine(chosen.device), **measures.about(runner)}
         if about["load"] > 0.5:

@@ -34,10 +34,14 @@ def steps(runner: Runner, case: str) -> Found:
     request = CASES[case].request(runner.folder)
 
     def first(name: str) -> Found:
-        return runner.ask(name, "fit", **request | {"epochs": 1})
+        answer = runner.ask(name, "fit", **request | {"epochs": 1})
+        runner.ask(name, "warm_up", **request, seconds=runner.warm_up)
+        return answer
 
-    firsts = runner.try_all(case, first)
-    answers = runner.take_turns(lambda name: runner.ask(name, "fit", **request), firsts)
+    firsts = runner.try_all(case, first, runner.names)
+    answers = runner.take_turns(
+        case, lambda name: runner.ask(name, "fit", **request), firsts
+    )
     times = spreads(answers, "microseconds")
     return {
         name: {
@@ -61,7 +65,9 @@ def predict(runner: Runner) -> Found:
             workers[name] = stack.enter_context(runner.fresh(name))
             workers[name].ask("fit", **fit)
             workers[name].ask("predict", **one)
-            return workers[name].ask("predict", **many, calls=1)
+            answer = workers[name].ask("predict", **many, calls=1)
+            workers[name].ask("warm_up", **fit, seconds=runner.warm_up)
+            return answer
 
         firsts = runner.try_all("predict", first, players(runner))
         of_many = runner.take_turns(
@@ -144,7 +150,9 @@ def accuracy(runner: Runner) -> Found:
     seeds = {name: itertools.count() for name in runner.names}
 
     def first(name: str) -> Found:
-        return runner.ask(name, "fit", **case.request(runner.folder, epochs=1))
+        request = case.request(runner.folder, seconds=runner.warm_up)
+        runner.ask(name, "fit", **request | {"epochs": 1})
+        return runner.ask(name, "warm_up", **request)
 
     def reach(name: str) -> Found:
         request = case.request(runner.folder, seed=next(seeds[name]), accuracy=ACCURACY)
@@ -168,8 +176,9 @@ def mapped(runner: Runner, gigabytes: float) -> Found:
 
     def fit(name: str, **settings: Any) -> Found:
         with runner.fresh(name) as worker:
-            # Compiles; and nothing of the rest is in this process's memory yet.
-            worker.ask("fit", **request | {"rows": 1000, "mapped": True})
+            # Nothing of the rest is in this process's memory yet.
+            few = request | {"rows": 1000, "epochs": 50, "mapped": True}
+            worker.ask("warm_up", **few, seconds=runner.warm_up)
             return worker.ask("fit", **request | settings)
 
     def pairs(name: str) -> Found:
@@ -200,7 +209,8 @@ def growth(runner: Runner) -> Found:
         return runner.ask(name, "fit", **request)["seconds"] / epochs
 
     def runs(name: str) -> Found:
-        fit(name, GROWTH[1])
+        request = case.request(runner.folder, seconds=runner.warm_up)
+        runner.ask(name, "warm_up", **request)
         times: dict[int, list[float]] = {rows: [] for rows in GROWTH}
         for _ in range(runner.repeats):
             for rows in GROWTH:

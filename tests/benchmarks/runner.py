@@ -90,9 +90,16 @@ class Runner:
     """The contestants of a run, and how often they take turns."""
 
     def __init__(
-        self, folder: Path, device: str, names: Iterable[str], repeats: int
+        self,
+        folder: Path,
+        device: str,
+        names: Iterable[str],
+        repeats: int,
+        warm_up: float,
     ) -> None:
         self.folder, self.device, self.repeats = folder, device, repeats
+        self.warm_up = warm_up
+        """Seconds that a process fits before it is timed."""
         self.names = list(names)
         self.left_out: dict[str, str] = {}
         """What was not run, and why."""

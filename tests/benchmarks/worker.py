@@ -75,6 +75,8 @@ class Player:
         self.trainer = functools.cache(lambda net: build(net, device))
         self.fitted: Any = None
         self.own: Any = None
+        self.spent = 0.0
+        """Seconds in fits."""
 
     def fit(self, request: dict[str, Any]) -> dict[str, Any]:
         """Fit, with the data in place before the clock starts."""
@@ -87,9 +89,19 @@ class Player:
         X, y = X if mode else self.own(X), self.own(y)
         with watched(sample=request.get("sample", False)) as found:
             self.fitted = fit(X, y, request["epochs"], request["seed"])
+        self.spent += found["seconds"]
         steps = request["epochs"] * -(-len(X) // net.batch_size)
         microseconds = 1e6 * found["seconds"] / steps
         return {**found, "microseconds": microseconds, "loss": self.fitted.loss}
+
+    def warm_up(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Fit until this process has done so for a while.
+
+        What compiles only once there is much to do, as xpnet does, has done so then.
+        """
+        while self.spent < request["seconds"]:
+            self.fit(request)
+        return {}
 
     def predict(self, request: dict[str, Any]) -> dict[str, Any]:
         """Predict the first rows, again and again, with the network fitted last."""

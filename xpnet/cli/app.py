@@ -8,6 +8,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from xpnet import __version__, available_backends
+from xpnet.cli.bench import bench
 from xpnet.cli.predict import predict
 from xpnet.cli.progress import console
 from xpnet.cli.train import train
@@ -58,6 +59,7 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(predict)
+app.command()(bench)
 
 
 def _show_version(value: bool) -> None:
