@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
 import sklearn.neural_network
 from sklearn.datasets import load_digits, load_iris, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from tolerances import GRADIENT
 
 import xpnet
+from xpnet import get_backend
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -264,3 +266,47 @@ def test_a_batch_of_weight_zero_changes_nothing(library: ModuleType) -> None:
         warnings.simplefilter("ignore", ConvergenceWarning)
         clf.fit(X, y, sample_weight=weights)
     assert np.all(np.isfinite(clf.coefs_[0]))
+
+
+def test_early_stopping_with_a_class_of_one_sample(library: ModuleType) -> None:
+    X = np.random.RandomState(0).normal(size=(40, 2))
+    y = np.arange(40) == 7
+    clf = library.MLPClassifier((3,), early_stopping=True, max_iter=3, random_state=0)
+    assert len(clf.fit(X, y).validation_scores_) == 3
+
+
+def test_a_refused_fit_changes_nothing(
+    library: ModuleType, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits
+    clf = library.MLPClassifier(max_iter=2, random_state=0).fit(X, y)
+    desired = clf.predict_proba(X)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        clf.fit(X[:, :9], y + 0.5)
+    np.testing.assert_array_equal(clf.predict_proba(X), desired)
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_arrays_of_another_library(
+    library: ModuleType, kind: str, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """On a device, which a copy to NumPy would leave."""
+    there = get_backend("strict:device1")
+    X, y = map(there.asarray, digits)
+    with sklearn.config_context(array_api_dispatch=True):
+        estimator = getattr(library, kind)(max_iter=2, random_state=0).fit(X, y)
+        assert there.holds(estimator.predict(X))
+        assert estimator.score(X, y) <= 1.0
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_partial_fit_on_an_indicator_matrix(
+    library: ModuleType, given: bool, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """scikit-learn#12505: there, it works when classes are given."""
+    X, y = digits
+    labels = np.stack([y > 3, y % 2 == 0, y > 6], axis=1).astype(int)
+    clf = library.MLPClassifier(random_state=0)
+    for _ in range(2):
+        clf.partial_fit(X, labels, **({"classes": [0, 1, 2]} if given else {}))
+    assert clf.predict(X).shape == labels.shape

@@ -37,6 +37,9 @@ LABELS = {
     "object": np.asarray(["tern", "Möwe", "gull"], object),
     "bool": np.asarray([False, True]),
     "two": np.asarray(["no", "yes"]),
+    "days": np.asarray(["2020-02-29", "2021-03-01"], "datetime64[D]"),
+    "nanoseconds": np.asarray(["2020-02-29", "2021-03-01"], "datetime64[ns]"),
+    "durations": np.asarray([3, 4], "timedelta64[D]"),
 }
 
 

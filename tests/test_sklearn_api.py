@@ -254,13 +254,20 @@ def test_tools_take_arrays_of_other_libraries(
         assert_close(to_numpy(answer), desired, factor=FITTED)
 
 
+@pytest.mark.parametrize(
+    "method", ["predict_proba", "predict_log_proba", "decision_function"]
+)
+@pytest.mark.parametrize("labels", ["there", "here", "strings"])
 def test_cross_validated_probabilities(
-    there: Backend, X: np.ndarray, y: np.ndarray
+    labels: str, method: str, there: Backend, X: np.ndarray, y: np.ndarray
 ) -> None:
-    clf = quick(MLPClassifier)
-    X, y = there.asarray(X), there.asarray(y)
-    answer = cross_val_predict(clf, X, y, cv=3, method="predict_proba")
+    """For them, scikit-learn asks classes_ to lie where X does."""
+    clf, here = quick(MLPClassifier), there.asarray(X)
+    y_here = {"there": there.asarray(y), "here": y, "strings": np.asarray([*"abc"])[y]}
+    answer = cross_val_predict(clf, here, y_here[labels], cv=3, method=method)
     assert there.holds(answer)
+    desired = cross_val_predict(clf, X, y, cv=3, method=method)
+    assert_close(to_numpy(answer), desired, factor=FITTED)
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)

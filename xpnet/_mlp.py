@@ -1,7 +1,4 @@
-"""What the classifier and the regressor share: from ``fit`` to the network's outputs.
-
-Here, and only here, arrays change library and device.
-"""
+"""What the classifier and the regressor share: from ``fit`` to the network's outputs."""
 
 import importlib.metadata
 import math

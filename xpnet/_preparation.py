@@ -1,4 +1,7 @@
-"""What comes before the first step of a training: all checks, and all that moves."""
+"""What comes before the first step of a training: all checks, and all that moves.
+
+Here `X` and `y` change library and device, once; answers change back in the estimators.
+"""
 
 import math
 from dataclasses import replace

@@ -80,9 +80,9 @@ def _pack(value: Any, name: str, tensors: Tensors) -> Any:
             tensors[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
             return {"tensor": name}
         case np.ndarray():
-            texts = value.astype(str) if value.dtype.kind == "M" else value  # dates
+            plain = value.astype(np.int64) if value.dtype.kind in "mM" else value
             return {
-                "array": _pack(texts.tolist(), name, tensors),
+                "array": _pack(plain.tolist(), name, tensors),
                 "dtype": value.dtype.str,
             }
     msg = f"{name} is of type {type(value).__name__}, which a model file doesn't hold."
