@@ -14,11 +14,10 @@ from xpnet._moving import Movable, answers_at
 from xpnet._namespace import array_namespace
 from xpnet._parameters import make_network, make_optimizer, print_epoch
 from xpnet._preparation import prepare
-from xpnet._run import Run
+from xpnet._run import Run, without_warnings
 from xpnet._typing import Array
 from xpnet._validation import HostArray, check_X
 from xpnet.exceptions import StaleFitError
-from xpnet.network import Network
 from xpnet.training import Epoch, train, train_lbfgs
 
 __all__ = ["BaseMLP"]
@@ -183,7 +182,7 @@ class BaseMLP(Movable):
                 watch=lambda loss: self._watch(run, loss),
                 max_time=self.max_time or math.inf,
             )
-            for epoch in _without_warnings(epochs):
+            for epoch in without_warnings(epochs):
                 improved = self._record(run, epoch)
                 if self.early_stopping and improved:
                     best = array_namespace(epoch.params).asarray(
@@ -266,10 +265,6 @@ class BaseMLP(Movable):
         """
         return sample_weight, None
 
-    def _keep_params(self, network: Network, params: Array) -> None:
-        weights, biases = zip(*network.views(params), strict=True)
-        self.coefs_, self.intercepts_ = list(weights), list(biases)
-
     # ----------------------------------------------------------------------- prediction
 
     def _outputs(self, X: Array, method: str) -> tuple[Array, Array]:
@@ -299,13 +294,3 @@ class BaseMLP(Movable):
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
-
-
-def _without_warnings(epochs: Iterator[Epoch]) -> Iterator[Epoch]:
-    """Leave it to DivergenceError to tell of an overflow, once and with the remedies."""
-    while True:
-        with np.errstate(over="ignore", invalid="ignore"):
-            epoch = next(epochs, None)
-        if epoch is None:
-            return
-        yield epoch

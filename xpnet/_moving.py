@@ -13,6 +13,7 @@ from xpnet._targets import place
 from xpnet._typing import Array
 from xpnet.backends import Backend, backend_of, get_backend
 from xpnet.exceptions import BackendUnavailableError, DataError
+from xpnet.network import Network
 
 __all__ = ["Movable", "answers_at"]
 
@@ -64,6 +65,11 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     def _sizes(self) -> list[int]:
         """Units of the fitted network, from the features to the outputs."""
         return [self.coefs_[0].shape[0], *(b.shape[0] for b in self.intercepts_)]
+
+    def _keep_params(self, network: Network, params: Array) -> None:
+        """Take the weights from the flat vector."""
+        weights, biases = zip(*network.views(params), strict=True)
+        self.coefs_, self.intercepts_ = list(weights), list(biases)
 
     def _check_place(self, X: Array, method: str) -> None:
         """Raise where `X` would have to be moved, and no backend is named."""

@@ -1,6 +1,7 @@
 """One training of an estimator: what it descends, on what, and what it holds out."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
@@ -14,9 +15,9 @@ from xpnet._namespace import is_sparse, to_numpy
 from xpnet._typing import Array
 from xpnet.backends import get_backend
 from xpnet.exceptions import DataError
-from xpnet.training import Data, Objective, Progress
+from xpnet.training import Data, Epoch, Objective, Progress
 
-__all__ = ["HeldOut", "Run"]
+__all__ = ["HeldOut", "Run", "without_warnings"]
 
 HostArray: TypeAlias = np.ndarray[Any, Any]
 
@@ -171,3 +172,13 @@ def _can_stratify(y: HostArray, n_held: int) -> bool:
     """Whether scikit-learn can split; it trains without stratifying all the same."""
     _, counts = np.unique(y, return_counts=True)
     return bool(counts.min() > 1 and counts.size <= min(n_held, y.size - n_held))
+
+
+def without_warnings(epochs: Iterator[Epoch]) -> Iterator[Epoch]:
+    """Leave it to DivergenceError to tell of an overflow, once and with the remedies."""
+    while True:
+        with np.errstate(over="ignore", invalid="ignore"):
+            epoch = next(epochs, None)
+        if epoch is None:
+            return
+        yield epoch
