@@ -18,6 +18,7 @@ from xpnet._namespace import (
     empty_like,
     is_writable,
 )
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 from xpnet.functional import get_activation
 
@@ -47,6 +48,10 @@ class Buffers(NamedTuple):
 
     layers: tuple[LayerBuffers, ...]
     d_params: Array | None = None
+    params: Array | None = None
+    """The flat vector that they were made for."""
+    weights: Sequence[WeightsAndBiases] = ()
+    """Its views, made once: steps write into it, and don't replace it."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class Dense:
         """
         g = get_activation(self.activation)
         Z = ops.matmul(X, W, out=out.Z)
-        Z = ops.add(Z, b, out=out.Z)  # (n_samples, fan_out)
+        Z = _shift(Z, b, out=out.Z)  # (n_samples, fan_out)
         A = g.forward(Z, out=out.A)
         saved = Z if g.saves_input else A
 
@@ -251,7 +256,7 @@ class Network:
             dZ = A if last else empty_like(params, A.shape)
             layers.append(LayerBuffers(Z, A, dZ, dX, dW, db))
             dX = dZ  # the next layer's dX is this layer's dA, then its dZ
-        return Buffers(tuple(layers), d_params)
+        return Buffers(tuple(layers), d_params, params, self.views(params))
 
     def forward(
         self, weights: Sequence[WeightsAndBiases], X: Array, out: Buffers | None = None
@@ -272,7 +277,8 @@ class Network:
         logits : array, shape (n_samples, fan_out of the last layer)
             The output of the last layer.
         backward : callable
-            ``backward(d_logits, penalty=None) -> d_params``, the flat gradient. A
+            ``backward(d_logits, penalty=None, flat=True) -> d_params``, the flat
+            gradient, or with ``flat=False`` its pieces, (dW, db) of each layer. A
             `penalty` p adds that of (p / 2) ||W||^2: ``dW + p W`` in each layer.
         """
         hints = (NO_BUFFERS,) * len(self.layers) if out is None else out.layers
@@ -281,17 +287,22 @@ class Network:
             A, callback = layer.forward(A, W, b, hint)
             callbacks.append((W, callback))
 
-        def backward(d_logits: Array, penalty: Array | float | None = None) -> Array:
+        def backward(
+            d_logits: Array, penalty: Array | float | None = None, *, flat: bool = True
+        ) -> Any:
             dA, gradients = d_logits, []
             for depth, (W, callback) in reversed(list(enumerate(callbacks))):
                 # Nobody asks for the gradient with respect to the samples.
                 dA, (dW, db) = callback(dA, input_gradient=depth > 0)
                 if penalty is not None:
-                    dW += penalty * W
+                    dW = _decay(dW, W, penalty)
                 gradients.append((dW, db))
+            gradients.reverse()
+            if not flat:
+                return gradients
             if out is not None and out.d_params is not None:
                 return out.d_params  # the layers wrote into its views
-            return self.flatten(gradients[::-1])
+            return self.flatten(gradients)
 
         return A, backward
 
@@ -319,3 +330,14 @@ class Network:
             block = asarray_like(block, W, W.dtype)
             blocks.append(self.forward(weights, block)[0])
         return blocks[0] if len(blocks) == 1 else array_namespace(W).concat(blocks)
+
+
+@pointwise()
+def _shift(Z: Array, b: Array, *, out: Array | None = None) -> Array:
+    return ops.add(Z, b, out=out)
+
+
+@pointwise(updates=1)
+def _decay(dW: Array, W: Array, penalty: Array | float) -> Array:
+    dW += penalty * W
+    return dW

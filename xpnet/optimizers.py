@@ -11,7 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from xpnet import _namespace as ops
 from xpnet._namespace import array_namespace
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "State"]
@@ -82,18 +84,10 @@ class SGD:
     ) -> tuple[Array, State]:
         """Return the parameters and the velocity after one step."""
         (learning_rate,) = coefficients
-        d_params *= learning_rate
         if self.momentum == 0.0:
-            params -= d_params
-            return params, ()
-        (v,) = state
-        v *= self.momentum
-        v -= d_params
-        if self.nesterov:
-            params += self.momentum * v
-            params -= d_params
-        else:
-            params += v
+            return _sgd(params, d_params, learning_rate), ()
+        update = _nesterov if self.nesterov else _momentum
+        params, v = update(params, *state, d_params, learning_rate, self.momentum)
         return params, (v,)
 
 
@@ -148,14 +142,8 @@ class Adam:
     ) -> tuple[Array, State]:
         """Return the parameters and the moments after one step."""
         (step_size,) = coefficients
-        m, v = state
-        m *= self.beta_1
-        m += (1.0 - self.beta_1) * d_params
-        d_params *= d_params
-        d_params *= 1.0 - self.beta_2
-        v *= self.beta_2
-        v += d_params
-        params -= step_size * m / (array_namespace(v).sqrt(v) + self.epsilon)
+        betas = self.beta_1, self.beta_2, 1.0 - self.beta_1, 1.0 - self.beta_2
+        params, m, v = _adam(params, *state, d_params, step_size, *betas, self.epsilon)
         return params, (m, v)
 
 
@@ -213,3 +201,59 @@ class AdamW:
         step_size, keep = coefficients
         params *= keep
         return self._adam.update(params, d_params, state, step_size)
+
+
+# The formulas. p are the parameters, g their gradient, which the update uses up.
+
+
+@pointwise(updates=1)
+def _sgd(p: Array, g: Array, learning_rate: Array) -> Array:
+    g *= learning_rate
+    p -= g
+    return p
+
+
+@pointwise(updates=2)
+def _momentum(
+    p: Array, v: Array, g: Array, learning_rate: Array, momentum: float
+) -> tuple[Array, Array]:
+    g *= learning_rate
+    v *= momentum
+    v -= g
+    p += v
+    return p, v
+
+
+@pointwise(updates=2)
+def _nesterov(
+    p: Array, v: Array, g: Array, learning_rate: Array, momentum: float
+) -> tuple[Array, Array]:
+    g *= learning_rate
+    v *= momentum
+    v -= g
+    p += momentum * v
+    p -= g
+    return p, v
+
+
+@pointwise(updates=3)
+def _adam(
+    p: Array,
+    m: Array,
+    v: Array,
+    g: Array,
+    step_size: Array,
+    beta_1: float,
+    beta_2: float,
+    rest_1: float,  # 1 - beta_1
+    rest_2: float,  # 1 - beta_2
+    epsilon: float,
+) -> tuple[Array, Array, Array]:
+    m *= beta_1
+    m += rest_1 * g
+    g *= g
+    g *= rest_2
+    v *= beta_2
+    v += g
+    p -= step_size * m / (ops.sqrt(v) + epsilon)
+    return p, m, v

@@ -16,6 +16,7 @@ from xpnet._namespace import (
 )
 from xpnet._typing import Array, Device, DType, Namespace
 from xpnet.backends._libraries import LIBRARIES
+from xpnet.backends._steps import compile_step, compiles_by_default
 from xpnet.exceptions import BackendUnavailableError, UnknownBackendError
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "BackendStatus",
     "available_backends",
     "backend_of",
+    "compile_step",
+    "compiles_by_default",
     "get_backend",
 ]
 

@@ -5,6 +5,7 @@ The derivatives can be written in the output, so that is all a backward pass kee
 
 from xpnet import _namespace as ops
 from xpnet._namespace import array_namespace
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
 ]
 
 _LAMBDA, _ALPHA = 1.0507009873554805, 1.6732632423543772  # of Klambauer et al.
+_LAMBDA_ALPHA = _LAMBDA * _ALPHA
 
 
+@pointwise()
 def elu(Z: Array, *, out: Array | None = None) -> Array:
     r"""Exponential linear unit [1]_.
 
@@ -54,6 +57,7 @@ def elu(Z: Array, *, out: Array | None = None) -> Array:
     return ops.add(ops.maximum(Z, 0.0, out=out), below, out=out)
 
 
+@pointwise()
 def elu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through :func:`elu`.
 
@@ -77,10 +81,10 @@ def elu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     >>> print(elu_backward(np.asarray([1.0]), np.asarray([-0.5])).round(4))
     [0.5]
     """
-    xp = array_namespace(A)
-    return ops.multiply(dA, xp.minimum(A, 0.0) + 1.0, out=out)
+    return ops.multiply(dA, ops.minimum(A, 0.0) + 1.0, out=out)
 
 
+@pointwise()
 def selu(Z: Array, *, out: Array | None = None) -> Array:
     r"""Scaled exponential linear unit [1]_.
 
@@ -114,11 +118,12 @@ def selu(Z: Array, *, out: Array | None = None) -> Array:
     [-1.5202  0.      3.1521]
     """
     xp = array_namespace(Z)
-    below = (_LAMBDA * _ALPHA) * xp.expm1(xp.minimum(Z, 0.0))  # 0 above zero
+    below = _LAMBDA_ALPHA * xp.expm1(xp.minimum(Z, 0.0))  # 0 above zero
     above = ops.multiply(ops.maximum(Z, 0.0, out=out), _LAMBDA, out=out)
     return ops.add(above, below, out=out)
 
 
+@pointwise()
 def selu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through :func:`selu`.
 
@@ -142,11 +147,11 @@ def selu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     >>> print(selu_backward(np.asarray([1.0]), np.asarray([-0.5])).round(4))
     [1.2581]
     """
-    xp = array_namespace(A)
-    slope = xp.where(A > 0.0, _LAMBDA, A + _LAMBDA * _ALPHA)
+    slope = ops.where(A > 0.0, _LAMBDA, A + _LAMBDA_ALPHA)
     return ops.multiply(dA, slope, out=out)
 
 
+@pointwise()
 def softplus(Z: Array, *, out: Array | None = None) -> Array:
     r"""Smooth rectifier [1]_.
 
@@ -182,6 +187,7 @@ def softplus(Z: Array, *, out: Array | None = None) -> Array:
     return ops.add(ops.maximum(Z, 0.0, out=out), tail, out=out)
 
 
+@pointwise()
 def softplus_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through :func:`softplus`.
 

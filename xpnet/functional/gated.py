@@ -6,6 +6,7 @@ The output doesn't determine the slope, so these backward passes keep the input 
 import math
 
 from xpnet import _namespace as ops
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 from xpnet.functional.exponential import softplus
 from xpnet.functional.sigmoids import logistic
@@ -15,6 +16,7 @@ __all__ = ["gelu", "gelu_backward", "mish", "mish_backward", "silu", "silu_backw
 _GELU_SCALE, _GELU_CUBIC = math.sqrt(2.0 / math.pi), 0.044715
 
 
+@pointwise()
 def silu(Z: Array, *, out: Array | None = None) -> Array:
     r"""Sigmoid linear unit, also called swish [1]_.
 
@@ -49,6 +51,7 @@ def silu(Z: Array, *, out: Array | None = None) -> Array:
     return ops.multiply(Z, logistic(Z), out=out)
 
 
+@pointwise()
 def silu_backward(dA: Array, Z: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through :func:`silu`.
 
@@ -76,6 +79,7 @@ def silu_backward(dA: Array, Z: Array, *, out: Array | None = None) -> Array:
     return ops.multiply(dA, gate * (1.0 + Z * (1.0 - gate)), out=out)
 
 
+@pointwise()
 def mish(Z: Array, *, out: Array | None = None) -> Array:
     r"""Mish [1]_.
 
@@ -109,6 +113,7 @@ def mish(Z: Array, *, out: Array | None = None) -> Array:
     return ops.multiply(Z, ops.tanh(softplus(Z)), out=out)
 
 
+@pointwise()
 def mish_backward(dA: Array, Z: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through :func:`mish`.
 
@@ -138,6 +143,7 @@ def mish_backward(dA: Array, Z: Array, *, out: Array | None = None) -> Array:
     return ops.multiply(dA, slope, out=out)
 
 
+@pointwise()
 def gelu(Z: Array, *, out: Array | None = None) -> Array:
     r"""Gaussian error linear unit, in its hyperbolic form [1]_.
 
@@ -172,6 +178,7 @@ def gelu(Z: Array, *, out: Array | None = None) -> Array:
     return ops.multiply(Z, logistic(2.0 * _gelu_argument(Z)), out=out)
 
 
+@pointwise()
 def gelu_backward(dA: Array, Z: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through :func:`gelu`.
 

@@ -1,7 +1,7 @@
 """Rectifiers with a corner, each beside its derivative, which its output gives."""
 
 from xpnet import _namespace as ops
-from xpnet._namespace import array_namespace
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 
 __all__ = ["leaky_relu", "leaky_relu_backward", "relu", "relu_backward"]
@@ -9,6 +9,7 @@ __all__ = ["leaky_relu", "leaky_relu_backward", "relu", "relu_backward"]
 _SLOPE = 0.01
 
 
+@pointwise()
 def relu(Z: Array, *, out: Array | None = None) -> Array:
     r"""Rectified linear unit, :math:`A = \max(Z, 0)`.
 
@@ -33,6 +34,7 @@ def relu(Z: Array, *, out: Array | None = None) -> Array:
     return ops.maximum(Z, 0.0, out=out)
 
 
+@pointwise()
 def relu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through the rectifier, :math:`dZ = dA` where :math:`A > 0`, else 0.
 
@@ -57,6 +59,7 @@ def relu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     return ops.where_or_zero(A > 0.0, dA, out=out)
 
 
+@pointwise()
 def leaky_relu(Z: Array, *, out: Array | None = None) -> Array:
     r"""Rectifier that leaks, with slope 0.01 below zero [1]_.
 
@@ -90,7 +93,13 @@ def leaky_relu(Z: Array, *, out: Array | None = None) -> Array:
     return ops.maximum(Z, _SLOPE * Z, out=out)
 
 
-def leaky_relu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
+@pointwise()
+def leaky_relu_backward(
+    dA: Array,
+    A: Array,
+    *,
+    out: Array | None = None,  # noqa: ARG001
+) -> Array:
     r"""Gradient through :func:`leaky_relu`.
 
     .. math:: dZ = dA \text{ where } A > 0, \text{ else } 0.01\, dA
@@ -113,6 +122,4 @@ def leaky_relu_backward(dA: Array, A: Array, *, out: Array | None = None) -> Arr
     >>> print(leaky_relu_backward(np.asarray([1.0]), np.asarray([-0.02])).round(4))
     [0.01]
     """
-    xp = array_namespace(A)
-    slope = xp.astype(A > 0.0, A.dtype) * (1.0 - _SLOPE) + _SLOPE
-    return ops.multiply(dA, slope, out=out)
+    return ops.where(A > 0.0, dA, _SLOPE * dA)

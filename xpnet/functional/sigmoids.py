@@ -7,6 +7,7 @@ result may be written into.
 """
 
 from xpnet import _namespace as ops
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 
 __all__ = [
@@ -72,6 +73,7 @@ def identity_backward(
     return dA
 
 
+@pointwise()
 def logistic(Z: Array, *, out: Array | None = None) -> Array:
     r"""Logistic sigmoid.
 
@@ -103,6 +105,7 @@ def logistic(Z: Array, *, out: Array | None = None) -> Array:
     return ops.add(A, 0.5, out=out)
 
 
+@pointwise()
 def logistic_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through the logistic sigmoid, :math:`dZ = dA \cdot A (1 - A)`.
 
@@ -127,6 +130,7 @@ def logistic_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array
     return ops.multiply(dA, A * (1.0 - A), out=out)
 
 
+@pointwise()
 def tanh(Z: Array, *, out: Array | None = None) -> Array:
     r"""Hyperbolic tangent, :math:`A = \tanh Z`.
 
@@ -151,6 +155,7 @@ def tanh(Z: Array, *, out: Array | None = None) -> Array:
     return ops.tanh(Z, out=out)
 
 
+@pointwise()
 def tanh_backward(dA: Array, A: Array, *, out: Array | None = None) -> Array:
     r"""Gradient through the hyperbolic tangent, :math:`dZ = dA \cdot (1 - A^2)`.
 

@@ -47,8 +47,8 @@ def log_softmax(logits: Array, *, out: Array | None = None) -> Array:
     array([[     0., -10000.]])
     """
     xp = array_namespace(logits)
-    shifted = ops.subtract(logits, xp.max(logits, axis=-1, keepdims=True), out=out)
-    log_sum = xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    shifted = ops.subtract(logits, ops.max_in_row(logits), out=out)
+    log_sum = xp.log(ops.sum_in_row(xp.exp(shifted)))
     return ops.subtract(shifted, log_sum, out=out)
 
 
@@ -100,8 +100,8 @@ def softmax(logits: Array) -> Array:
            [0.5, 0.5]])
     """
     xp = array_namespace(logits)
-    powers = xp.exp(logits - xp.max(logits, axis=-1, keepdims=True))
-    return powers / xp.sum(powers, axis=-1, keepdims=True)
+    powers = xp.exp(logits - ops.max_in_row(logits))
+    return powers / ops.sum_in_row(powers)
 
 
 def softmax_backward(d_probs: Array, probs: Array) -> Array:

@@ -1,9 +1,10 @@
 """Training: the objective and its step, batches, the epoch loop, L-BFGS, stopping."""
 
-from xpnet.training.batches import Data
+from xpnet.training.batches import Data, batches
 from xpnet.training.lbfgs import train_lbfgs
-from xpnet.training.loop import Epoch, Progress, step_coefficients, train
+from xpnet.training.loop import Epoch, Progress, train
 from xpnet.training.objective import Objective, training_step
+from xpnet.training.steps import step_coefficients
 from xpnet.training.stopping import Plateau, check_finite
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Objective",
     "Plateau",
     "Progress",
+    "batches",
     "check_finite",
     "step_coefficients",
     "train",

@@ -1,8 +1,4 @@
-"""The epoch loop of the stochastic solvers.
-
-A step never talks to the host. The data lies on the device, batches are gathered
-there, the loss adds up there and is read once an epoch.
-"""
+"""The epoch loop of the stochastic solvers."""
 
 import math
 import time
@@ -12,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xpnet._namespace import asarray_like
+from xpnet._namespace import asarray_like, dtype_name
 from xpnet._typing import Array
-from xpnet.network import Buffers
 from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
-from xpnet.training.batches import Data, HostIndices
-from xpnet.training.objective import Objective, training_step
+from xpnet.training.batches import Data, HostIndices, batches
+from xpnet.training.objective import Objective
+from xpnet.training.steps import host_coefficients, make_steps
 from xpnet.training.stopping import Plateau, check_finite
 
-__all__ = ["Epoch", "Progress", "step_coefficients", "train"]
+__all__ = ["Epoch", "Progress", "train"]
 
 
 @dataclass
@@ -71,6 +67,7 @@ def train(
     rows: HostIndices | None = None,
     watch: Callable[[float], float] | None = None,
     max_time: float = math.inf,
+    compiled: bool | None = None,
 ) -> Iterator[Epoch]:
     """Train, and yield after each epoch.
 
@@ -96,6 +93,8 @@ def train(
         Given the loss of an epoch, returns what the plateau looks at instead.
     max_time : float, default=inf
         Seconds after which the step under way is the last.
+    compiled : bool, optional
+        As :func:`xpnet.backends.compile_step` takes it.
 
     Yields
     ------
@@ -117,39 +116,37 @@ def train(
         order = progress.order
         if order is None or order.shape[0] != n_samples:
             order = np.arange(n_samples, dtype=np.int32)
-    buffers: dict[int, Buffers] = {}  # one set for full batches, one for a short last
+    steps = make_steps(
+        objective,
+        optimizer,
+        data,
+        progress.params,
+        progress.optimizer_state,
+        compiled=compiled,
+    )
+    params = progress.params
+    zero = asarray_like(np.zeros((), dtype_name(params.dtype)), params)
     for n_iter in range(1, max_iter + 1):
         if shuffle and order is not None:
             order = order[progress.random_state.permutation(n_samples)]
             progress.order = order if rows is None else None
-        coefficients = step_coefficients(
+        coefficients = host_coefficients(
             optimizer,
             progress.schedule.learning_rate,
             progress.n_steps + 1,
             math.ceil(n_samples / batch_size),
             progress.params,
         )
-        total, n_seen = 0.0, 0
-        for i, batch in enumerate(data.batches(batch_size, order)):
-            n_rows = batch.X.shape[0]
-            if n_rows not in buffers:
-                buffers[n_rows] = objective.network.buffers(progress.params, n_rows)
-            progress.params, progress.optimizer_state, value = training_step(
-                objective,
-                optimizer,
-                progress.params,
-                progress.optimizer_state,
-                batch.X,
-                batch.targets,
-                coefficients[i],
-                buffers[n_rows],
-                weights=batch.weights,
-            )
-            total += value * n_rows
+        in_order, coefficients = steps.bring(order, coefficients)
+        total, n_seen = zero, 0
+        for i, batch in enumerate(batches(n_samples, batch_size, in_order)):
+            n_rows = min(batch_size, n_samples - n_seen)
+            total = steps.step(total, batch, coefficients[i], n_rows)
             n_seen += n_rows
             out_of_time = time.monotonic() > deadline
             if out_of_time:
                 break
+        progress.params, progress.optimizer_state = steps.result()
         progress.n_steps += i + 1
         progress.n_seen += n_seen
         loss = float(total) / n_seen  # sync point
@@ -162,31 +159,3 @@ def train(
         yield Epoch(n_iter, loss, progress.params, plateau, stop, out_of_time)
         if stop or out_of_time:
             return
-
-
-def step_coefficients(
-    optimizer: Optimizer, learning_rate: float, t: int, n_steps: int, ref: Array
-) -> list[tuple[Array, ...]]:
-    """Return the optimiser's coefficients for the steps of one epoch.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Computes them on the host.
-    learning_rate : float
-        Of these steps.
-    t : int
-        The number of the first of them, counted from 1.
-    n_steps : int
-        Steps of the epoch.
-    ref : array
-        Whose namespace, device and dtype they get.
-
-    Returns
-    -------
-    list of tuple of array, shape ()
-        A tuple a step.
-    """
-    table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
-    moved = asarray_like(np.asarray(table), ref, ref.dtype)  # moved once an epoch
-    return [tuple(moved[i, j] for j in range(len(table[0]))) for i in range(n_steps)]

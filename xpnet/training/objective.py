@@ -1,11 +1,13 @@
 """What training descends, and one step down."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from xpnet._namespace import array_namespace
 from xpnet._typing import Array
 from xpnet.losses import Loss, total_weight
-from xpnet.network import Buffers, Network
+from xpnet.network import Buffers, Network, WeightsAndBiases
 from xpnet.optimizers import Optimizer, State
 
 __all__ = ["Objective", "training_step"]
@@ -78,15 +80,63 @@ class Objective:
         d_params : array, shape (n_params,), dtype of `params`
             The gradient.
         """
-        outputs, backward = self.network.forward(self.network.views(params), X, out)
+        if out is not None and out.params is params:
+            weights_and_biases = out.weights
+        else:
+            weights_and_biases = self.network.views(params)
+        return self._descend(weights_and_biases, X, targets, out, weights, flat=True)
+
+    def value_and_gradients(
+        self,
+        weights_and_biases: Sequence[WeightsAndBiases],
+        X: Array,
+        targets: Array,
+        *,
+        weights: Array | None = None,
+    ) -> tuple[Array, list[WeightsAndBiases]]:
+        """Return the objective and its gradient on one batch, in pieces.
+
+        Parameters
+        ----------
+        weights_and_biases : sequence of (W, b)
+            Of each layer.
+        X, targets, weights : array
+            As for :meth:`value_and_gradient`.
+
+        Returns
+        -------
+        value : array, shape ()
+            It stays on the device.
+        gradients : list of (dW, db)
+            Of each layer.
+        """
+        return self._descend(weights_and_biases, X, targets, None, weights, flat=False)
+
+    def _descend(
+        self,
+        weights_and_biases: Sequence[WeightsAndBiases],
+        X: Array,
+        targets: Array,
+        out: Buffers | None,
+        weights: Array | None,
+        *,
+        flat: bool,
+    ) -> tuple[Array, Any]:
+        outputs, backward = self.network.forward(weights_and_biases, X, out)
         hint = None if out is None else out.layers[-1].dZ
         value, d_outputs = self.loss(outputs, targets, weights, out=hint)
         if self.alpha == 0.0:
-            return value, backward(d_outputs)
+            return value, backward(d_outputs, flat=flat)
         strength = self.alpha / total_weight(X, weights)
-        W = params[: self.network.n_weights]
-        value = value + 0.5 * strength * array_namespace(W).vecdot(W, W)
-        return value, backward(d_outputs, strength)
+        squares = sum(_squared_norm(W) for W, _ in weights_and_biases)
+        value = value + 0.5 * strength * squares
+        return value, backward(d_outputs, strength, flat=flat)
+
+
+def _squared_norm(W: Array) -> Array:
+    xp = array_namespace(W)
+    w = xp.reshape(W, (-1,))
+    return xp.vecdot(w, w)
 
 
 def training_step(

@@ -1,0 +1,135 @@
+"""The first compile seam: elementwise functions, written once and fused where possible.
+
+An elementwise function of array code makes a pass over memory for each operation.
+:func:`pointwise` lets the library's own compiler make one pass of them all: numba's for
+NumPy arrays, ``cupy.fuse`` for CuPy's; JAX and torch leave it to the step's compiler.
+What is compiled is the function's own body, so the numbers stay the same; on NumPy they
+do bit by bit.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnet._namespace import array_namespace, is_cupy_namespace
+from xpnet._typing import Array
+
+__all__ = ["pointwise"]
+
+# One by one they cost a call of the C library each; NumPy has vector instructions.
+_SLOW_ALONE = {"exp", "expm1", "log", "log1p", "tanh", "logistic", "softplus"}
+_BREAK_EVEN = 3e8  # elements that NumPy works through while numba is loaded: a second
+
+
+class _Loader:
+    """Loads numba when that pays."""
+
+    def __init__(self) -> None:
+        self.n_elements = 0
+        self.compile: Callable[..., Any] | None = None
+        self.absent = False
+
+    def loop(
+        self, function: Callable[..., Any], target: Array, n_args: int, updates: int
+    ) -> Callable[..., bool] | None:
+        """Return `function` as a loop over its elements, or None where it doesn't pay.
+
+        numba takes about a second to load and compile, longer than many a training. So
+        array code runs until this process has given it that much to do; both give the
+        same bits, hence the moment has no influence on results.
+        """
+        self.n_elements += target.size
+        if self.n_elements < _BREAK_EVEN or self.absent:
+            return None
+        if self.compile is None:
+            try:
+                from xpnet._pointwise._loops import compile_loop
+            except ImportError:
+                self.absent = True
+                return None
+            self.compile = compile_loop
+        return self.compile(function, target.dtype, n_args=n_args, updates=updates)
+
+
+_loader = _Loader()
+
+
+def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
+    """Fuse an elementwise function where a compiler is at hand.
+
+    Parameters
+    ----------
+    updates : int, default=0
+        How many of the first arguments the function assigns to, by ``+=`` and the like,
+        and returns. With 0 it returns one new array, or writes into its hint ``out``.
+
+    Returns
+    -------
+    callable
+        A decorator. The function is array code: operators, and the operations of
+        :mod:`xpnet._namespace` as ``ops``, on arrays of one shape and dtype, 0-d
+        arrays, Python floats, and rows (n,) that are broadcast against (m, n).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import _namespace as ops
+    >>> @pointwise()
+    ... def half(x, *, out=None):
+    ...     return ops.multiply(x, 0.5, out=out)
+    >>> half(np.asarray([1.0, 2.0]))
+    array([0.5, 1. ])
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        loops: dict[tuple[Any, int], Any] = {}
+        fused: Callable[..., Any] | None = None
+        has_loop = _SLOW_ALONE.isdisjoint(function.__code__.co_names)
+
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args: Array, out: Array | None = None, **named: Array) -> Any:
+            nonlocal fused
+            if named:
+                args = signature.bind(*args, **named).args
+            first = args[0]
+            if type(first) is np.ndarray:
+                target = first if updates else out
+                if target is not None and has_loop:
+                    n_updates = updates or int(target is first)
+                    loop = loops.get((target.dtype, n_updates))
+                    if loop is None:
+                        loop = _loader.loop(function, target, len(args), n_updates)
+                        if loop is not None:
+                            loops[target.dtype, n_updates] = loop
+                    if loop is not None and (
+                        loop(*args) if n_updates else loop(target, *args)
+                    ):
+                        return args[:updates] if updates > 1 else target
+            elif is_cupy_namespace(array_namespace(first)):
+                if fused is None:
+                    fused = _fuse(function, in_place=updates > 0)
+                result = fused(*args)
+                if updates:
+                    return args[:updates] if updates > 1 else first
+                return result
+            return function(*args) if out is None else function(*args, out=out)
+
+        return call
+
+    return decorate
+
+
+def _fuse(function: Callable[..., Any], *, in_place: bool) -> Callable[..., Any]:
+    """Let CuPy trace the function into one kernel."""
+    import cupy
+
+    def update(*args: Array) -> None:
+        function(*args)  # what it returns would be written a second time
+
+    fuse: Any = cupy.fuse(kernel_name=function.__name__)
+    return fuse(update if in_place else function)  # type: ignore[no-any-return]

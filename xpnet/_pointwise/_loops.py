@@ -1,0 +1,165 @@
+"""Elementwise array code as one loop over its elements, compiled by numba.
+
+The function's own body is compiled, for numbers instead of arrays: it finds operations
+on numbers under the name ``ops``, and its constants in the dtype of the arrays (numba
+would compute with a float32 and a Python float in float64).
+"""
+
+import types as python_types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from xpnet._typing import DType
+
+__all__ = ["compile_loop"]
+
+_ON_NUMBERS: dict[str, Callable[..., Any]] = {
+    "add": lambda x, y, out=None: x + y,
+    "subtract": lambda x, y, out=None: x - y,
+    "multiply": lambda x, y, out=None: x * y,
+    "divide": lambda x, y, out=None: x / y,
+    "maximum": lambda x, y, out=None: np.maximum(x, y),
+    "minimum": lambda x, y, out=None: np.minimum(x, y),
+    "sqrt": lambda x, out=None: np.sqrt(x),
+    "where": lambda condition, x, y: x if condition else y,
+    "where_or_zero": lambda condition, x, out=None: x * condition,  # as on NumPy
+}
+_compile: Any = njit(error_model="numpy", nogil=True)
+OPS = python_types.ModuleType("ops_on_numbers")
+for _name, _operation in _ON_NUMBERS.items():
+    setattr(OPS, _name, _compile(_operation))
+
+
+def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
+    """Compile the body of an elementwise function for numbers of `dtype`."""
+
+    def constant(value: Any) -> Any:
+        return dtype.type(value) if isinstance(value, float) else value
+
+    code = function.__code__
+    n_hints = code.co_kwonlyargcount  # out=None, which numba takes by position only
+    code = code.replace(
+        co_argcount=code.co_argcount + n_hints,
+        co_kwonlyargcount=0,
+        co_consts=tuple(constant(value) for value in code.co_consts),
+    )
+    names = {name: constant(value) for name, value in function.__globals__.items()}
+    names["ops"] = OPS
+    twin = python_types.FunctionType(
+        code, names, function.__name__, (None,) * n_hints or None
+    )
+    return _compile(twin)
+
+
+# --------------------------------------------------------------- arrays of any dimension
+
+# Vectors are looped over as matrices of one row, rows are repeated, numbers stay.
+
+
+def _shape(x: Any) -> Any: ...
+def _item(x: Any, i: int, j: int, like: Any) -> Any: ...
+def _store(x: Any, i: int, j: int, value: Any) -> Any: ...
+def _fits(x: Any, target: Any) -> Any: ...
+
+
+@overload(_shape, strict=False)
+def _(x: Any) -> Any:
+    if x.ndim == 1:
+        return lambda x: (1, x.shape[0])
+    return lambda x: x.shape
+
+
+@overload(_item, strict=False)
+def _(x: Any, i: int, j: int, like: Any) -> Any:
+    if not isinstance(x, types.Array):
+        number = np.dtype(str(like.dtype)).type
+        return lambda x, i, j, like: number(x)
+    if x.ndim == 2:
+        return lambda x, i, j, like: x[i, j]
+    return (lambda x, i, j, like: x[j]) if x.ndim else (lambda x, i, j, like: x[()])
+
+
+@overload(_store, strict=False)
+def _(x: Any, i: int, j: int, value: Any) -> Any:
+    def vector(x: Any, i: int, j: int, value: Any) -> None:
+        x[j] = value
+
+    def matrix(x: Any, i: int, j: int, value: Any) -> None:
+        x[i, j] = value
+
+    return vector if x.ndim == 1 else matrix
+
+
+@overload(_fits, strict=False)
+def _(x: Any, target: Any) -> Any:
+    if not isinstance(x, types.Array):
+        return lambda x, target: True
+    if x.dtype != target.dtype or target.ndim not in (1, 2) or x.ndim > target.ndim:
+        return lambda x, target: False
+    if x.ndim == target.ndim:
+        return lambda x, target: x.shape == target.shape
+    return (
+        (lambda x, target: x.shape[0] == target.shape[1])
+        if x.ndim
+        else (lambda x, target: True)
+    )
+
+
+def compile_loop(
+    function: Callable[..., Any], dtype: DType, *, n_args: int, updates: int
+) -> Callable[..., bool]:
+    """Return the loop over the elements of an elementwise function.
+
+    Parameters
+    ----------
+    function : callable
+        Array code, as :func:`xpnet._pointwise.pointwise` takes it.
+    dtype : numpy.dtype
+        float32 or float64, that of its arrays.
+    n_args : int
+        How many arguments it takes.
+    updates : int
+        How many of the first of them the results are written into; with 0 it is an
+        array of its own, which comes first. (Where it came twice, the compiler would
+        have to think that one element depends on another.)
+
+    Returns
+    -------
+    callable
+        ``loop(*arrays) -> done``: False, and nothing written, where shapes or dtypes
+        don't fit together.
+    """
+    args = [f"x{k}" for k in range(n_args)]
+    outs = args[:updates] or ["out"]
+    results = [f"r{k}" for k in range(len(outs))]
+    target, params = outs[0], ", ".join(args if updates else ["out", *args])
+    items = ", ".join(f"item({x}, i, j, {target})" for x in args)
+    fits = " and ".join(f"fits({x}, {target})" for x in [target, *args])
+    stores = "; ".join(
+        f"store({x}, i, j, {r})" for x, r in zip(outs, results, strict=True)
+    )
+    source = f"""
+def loop({params}):
+    if not ({fits}):
+        return False
+    n_rows, n_columns = shape({target})
+    for i in range(n_rows):
+        for j in range(n_columns):
+            {", ".join(results)} = function({items})
+            {stores}
+    return True
+"""
+    names: dict[str, Any] = {
+        "function": _on_numbers(function, dtype),
+        "shape": _shape,
+        "item": _item,
+        "store": _store,
+        "fits": _fits,
+    }
+    exec(compile(source, f"<loop of {function.__name__}>", "exec"), names)  # noqa: S102
+    loop: Callable[..., bool] = _compile(names["loop"])
+    return loop

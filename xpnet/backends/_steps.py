@@ -1,0 +1,122 @@
+"""The second compile seam: a whole training step, given to the library's compiler."""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from xpnet._namespace import array_namespace, is_jax_namespace, is_torch_namespace
+from xpnet._typing import Array
+
+__all__ = ["compile_step", "compiles_by_default"]
+
+
+def compiles_by_default(ref: Array) -> bool:
+    """Whether steps on arrays like `ref` are compiled unless one says otherwise.
+
+    Parameters
+    ----------
+    ref : array
+        Of the library in question.
+
+    Returns
+    -------
+    bool
+        True for JAX, where that pays from the first epoch on.
+    """
+    return is_jax_namespace(array_namespace(ref))
+
+
+def compile_step(
+    step: Callable[..., Any],
+    static: tuple[Any, ...],
+    ref: Array,
+    *,
+    compiled: bool | None = None,
+    donate: bool = True,
+) -> Callable[..., Any]:
+    """Compile a training step for the library that an array belongs to.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(*static, params, state, *rest)``. It may write into the first two, and
+        returns what they are afterwards.
+    static : tuple
+        What stays the same in all calls, hashable: the objective, the optimiser.
+    ref : array
+        Of the library in question.
+    compiled : bool, optional
+        Whether to compile, by default where :func:`compiles_by_default` says so:
+        ``jax.jit``. ``torch.compile`` takes its time, and is asked for by True. NumPy
+        and array-api-strict have no such compiler.
+    donate : bool, default=True
+        Whether results may take the memory of `params` and `state`.
+
+    Returns
+    -------
+    callable
+        ``step(params, state, *rest)``. Where compiling fails, it runs eagerly, after
+        one warning.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def step(rate, p, state):
+    ...     p -= rate * p
+    ...     return p, state
+    >>> compile_step(step, (0.5,), np.ones(1))(np.ones(1), ())
+    (array([0.5]), ())
+    """
+    xp = array_namespace(ref)
+    plain = functools.partial(step, *static)
+    if compiles_by_default(ref) and compiled is not False:
+        return _Guarded(plain, _jitted(step, static, donate))
+    if is_torch_namespace(xp) and compiled:
+        return _Guarded(plain, _compiled_by_torch(step, static))
+    return plain
+
+
+@functools.lru_cache(maxsize=64)  # what was compiled serves the next training, too
+def _jitted(
+    step: Callable[..., Any],
+    static: tuple[Any, ...],
+    donate: bool,
+) -> Callable[..., Any]:
+    import jax
+
+    return jax.jit(
+        functools.partial(step, *static), donate_argnums=(0, 1) if donate else ()
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled_by_torch(
+    step: Callable[..., Any], static: tuple[Any, ...]
+) -> Callable[..., Any]:
+    import torch
+
+    return torch.compile(functools.partial(step, *static), dynamic=False)
+
+
+class _Guarded:
+    """A compiled step, with the plain one behind it."""
+
+    def __init__(self, plain: Callable[..., Any], compiled: Callable[..., Any]) -> None:
+        self.plain = plain
+        self.compiled: Callable[..., Any] | None = compiled
+
+    def __call__(self, *args: Any) -> Any:
+        if self.compiled is None:
+            return self.plain(*args)
+        try:
+            return self.compiled(*args)
+        except Exception as error:  # noqa: BLE001 - whatever a compiler raises
+            result = self.plain(*args)  # a mistake of the step's own raises here
+            self.compiled = None
+            msg = (
+                "The training step can't be compiled and runs eagerly, which is slower: "
+                f"{type(error).__name__}: {error}"
+            )
+            warnings.warn(msg, RuntimeWarning, stacklevel=2)
+            return result
