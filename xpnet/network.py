@@ -5,9 +5,9 @@ order ``W1 … WL, b1 … bL``: an optimiser updates one array, and L-BFGS sees 
 it needs. The layers use its named views.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -175,10 +175,15 @@ class Network:
         """Units from the features to the outputs."""
         return [self.layers[0].fan_in, *(layer.fan_out for layer in self.layers)]
 
-    @property
+    @cached_property
     def n_weights(self) -> int:
         """The number of weights, which come first in the flat vector."""
         return sum(layer.fan_in * layer.fan_out for layer in self.layers)
+
+    @property
+    def widest(self) -> int:
+        """The number of weights of the largest layer."""
+        return max(layer.fan_in * layer.fan_out for layer in self.layers)
 
     @property
     def n_params(self) -> int:
@@ -198,16 +203,10 @@ class Network:
         list of (W, b)
             Shapes (fan_in, fan_out) and (fan_out,): views where the library has them.
         """
-        xp = array_namespace(params)
         shapes: list[tuple[int, ...]]
         shapes = [(layer.fan_in, layer.fan_out) for layer in self.layers]
         shapes += [(layer.fan_out,) for layer in self.layers]
-        pieces, start = [], 0
-        for shape in shapes:
-            stop = start + math.prod(shape)
-            pieces.append(xp.reshape(params[start:stop], shape))
-            start = stop
-        n_layers = len(self.layers)
+        pieces, n_layers = ops.cut(params, tuple(shapes)), len(self.layers)
         return list(zip(pieces[:n_layers], pieces[n_layers:], strict=True))
 
     def flatten(self, weights_and_biases: Sequence[WeightsAndBiases]) -> Array:

@@ -8,6 +8,7 @@ import importlib.metadata
 from collections.abc import Callable
 from typing import NamedTuple
 
+from xpnet._namespace import numpy_namespace
 from xpnet._typing import Device, Namespace
 
 __all__ = ["LIBRARIES", "Library", "Opened"]
@@ -59,11 +60,9 @@ def _no_such_device(which: str, name: str, devices: tuple[str, ...]) -> RuntimeE
 
 
 def _numpy(which: str) -> Opened:
-    from array_api_compat import numpy as xp
-
     if which not in ("", "cpu"):
         raise _no_such_device(which, "numpy", ("cpu",))
-    return Opened(xp, "cpu", ("cpu",))
+    return Opened(numpy_namespace, "cpu", ("cpu",))
 
 
 def _cupy(which: str) -> Opened:

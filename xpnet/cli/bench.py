@@ -19,7 +19,7 @@ import typer
 from rich.table import Table
 from sklearn.datasets import load_digits, make_classification
 from sklearn.neural_network import MLPClassifier as Theirs
-from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_info
 
 from xpnet import __version__
 from xpnet.backends import get_backend

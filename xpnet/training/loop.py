@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xpnet._namespace import asarray_like, dtype_name
+from xpnet._namespace import asarray_like, dtype_name, threads_for
 from xpnet._typing import Array
 from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
@@ -139,13 +139,14 @@ def train(
         )
         in_order, coefficients = steps.bring(order, coefficients)
         total, n_seen = zero, 0
-        for i, batch in enumerate(batches(n_samples, batch_size, in_order)):
-            n_rows = min(batch_size, n_samples - n_seen)
-            total = steps.step(total, batch, coefficients[i], n_rows)
-            n_seen += n_rows
-            out_of_time = time.monotonic() > deadline
-            if out_of_time:
-                break
+        with threads_for(params, 2.0 * batch_size * objective.network.widest):
+            for i, batch in enumerate(batches(n_samples, batch_size, in_order)):
+                n_rows = min(batch_size, n_samples - n_seen)
+                total = steps.step(total, batch, coefficients[i], n_rows)
+                n_seen += n_rows
+                out_of_time = time.monotonic() > deadline
+                if out_of_time:
+                    break
         progress.params, progress.optimizer_state = steps.result()
         progress.n_steps += i + 1
         progress.n_seen += n_seen

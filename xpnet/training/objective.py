@@ -84,7 +84,8 @@ class Objective:
             weights_and_biases = out.weights
         else:
             weights_and_biases = self.network.views(params)
-        return self._descend(weights_and_biases, X, targets, out, weights, flat=True)
+        W = [params[: self.network.n_weights]]
+        return self._descend(weights_and_biases, W, X, targets, out, weights, flat=True)
 
     def value_and_gradients(
         self,
@@ -110,11 +111,15 @@ class Objective:
         gradients : list of (dW, db)
             Of each layer.
         """
-        return self._descend(weights_and_biases, X, targets, None, weights, flat=False)
+        W = [array_namespace(W).reshape(W, (-1,)) for W, _ in weights_and_biases]
+        return self._descend(
+            weights_and_biases, W, X, targets, None, weights, flat=False
+        )
 
     def _descend(
         self,
         weights_and_biases: Sequence[WeightsAndBiases],
+        all_W: Sequence[Array],
         X: Array,
         targets: Array,
         out: Buffers | None,
@@ -128,15 +133,9 @@ class Objective:
         if self.alpha == 0.0:
             return value, backward(d_outputs, flat=flat)
         strength = self.alpha / total_weight(X, weights)
-        squares = sum(_squared_norm(W) for W, _ in weights_and_biases)
+        squares = sum(array_namespace(W).vecdot(W, W) for W in all_W)
         value = value + 0.5 * strength * squares
         return value, backward(d_outputs, strength, flat=flat)
-
-
-def _squared_norm(W: Array) -> Array:
-    xp = array_namespace(W)
-    w = xp.reshape(W, (-1,))
-    return xp.vecdot(w, w)
 
 
 def training_step(
