@@ -249,16 +249,16 @@ def sum_in_row(x: Array) -> Array:
     """Sum each row, ``(n_samples, n) -> (n_samples, 1)``."""
     xp = array_namespace(x)
     if _is_numpys(xp):
-        return xp.matmul(x, _ones_like(x, (x.shape[1], 1)))
-    return xp.sum(x, axis=1, keepdims=True)
+        return xp.matmul(x, _ones_like(x, (x.shape[-1], 1)))
+    return xp.sum(x, axis=-1, keepdims=True)
 
 
 def max_in_row(x: Array) -> Array:
     """Return the maximum of each row, ``(n_samples, n) -> (n_samples, 1)``."""
     xp = array_namespace(x)
-    if is_numpy_namespace(xp) and x.shape[1] < _SHORT:
+    if is_numpy_namespace(xp) and x.ndim == 2 and x.shape[1] < _SHORT:
         return np.maximum.reduce(np.ascontiguousarray(x.T), axis=0)[:, None]
-    return xp.max(x, axis=1, keepdims=True)
+    return xp.max(x, axis=-1, keepdims=True)
 
 
 def where(condition: Array, x: Array, y: Array | float) -> Array:
@@ -400,6 +400,8 @@ def from_numpy(
 
 def same_place(x: Array, ref: Array) -> bool:
     """Whether `x` belongs to the namespace and the device of `ref`."""
+    if type(x) is np.ndarray and type(ref) is np.ndarray:
+        return True
     return array_namespace(x) is array_namespace(ref) and device(x) == device(ref)
 
 

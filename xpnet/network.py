@@ -40,7 +40,7 @@ class LayerBuffers(NamedTuple):
 
 
 NO_BUFFERS = LayerBuffers()
-_BLOCK = 2**22  # elements of the widest layer that prediction holds at a time
+_BLOCK = 2**18  # elements of the widest layer that prediction holds at a time
 
 
 class Buffers(NamedTuple):
@@ -226,7 +226,9 @@ class Network:
         xp = array_namespace(*Ws, *bs)
         return xp.concat([xp.reshape(piece, (-1,)) for piece in (*Ws, *bs)])
 
-    def buffers(self, params: Array, n_samples: int) -> Buffers:
+    def buffers(
+        self, params: Array, n_samples: int, *, inference: bool = False
+    ) -> Buffers:
         """Allocate what a step with `n_samples` rows may write into.
 
         Parameters
@@ -235,6 +237,8 @@ class Network:
             The library, device and dtype of the buffers are its own.
         n_samples : int
             Rows of a batch.
+        inference : bool, default=False
+            Whether the outputs alone are asked for. They are none of the buffers.
 
         Returns
         -------
@@ -243,6 +247,9 @@ class Network:
         """
         if not is_writable(params):
             return Buffers((NO_BUFFERS,) * len(self.layers))
+        if inference:
+            hidden = [empty_like(params, (n_samples, n)) for n in self.sizes[1:-1]]
+            return Buffers((*(LayerBuffers(A, A) for A in hidden), NO_BUFFERS))
         d_params = empty_like(params, (self.n_params,))
         layers: list[LayerBuffers] = []
         dX = None
@@ -323,11 +330,13 @@ class Network:
         W = weights[0][0]
         n_samples = X.shape[0]
         rows = max(1, _BLOCK // max(self.sizes))
+        out = self.buffers(W, rows, inference=True) if n_samples > rows else None
         blocks = []
         for start in range(0, n_samples, rows):
             block = X[start : min(start + rows, n_samples), :]
             block = asarray_like(block, W, W.dtype)
-            blocks.append(self.forward(weights, block)[0])
+            full = block.shape[0] == rows
+            blocks.append(self.forward(weights, block, out if full else None)[0])
         return blocks[0] if len(blocks) == 1 else array_namespace(W).concat(blocks)
 
 
