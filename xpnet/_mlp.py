@@ -181,6 +181,7 @@ class BaseMLP(Movable):
                 rows=run.rows,
                 watch=lambda loss: self._watch(run, loss),
                 max_time=self.max_time or math.inf,
+                compiled=self.compiled,
             )
             for epoch in without_warnings(epochs):
                 improved = self._record(run, epoch)

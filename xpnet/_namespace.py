@@ -106,9 +106,17 @@ def array_namespace(*arrays: Array) -> Namespace:
     types = tuple(map(type, arrays))
     xp = _namespaces.get(types)
     if xp is None:
-        xp = array_api_compat.array_namespace(*arrays)
+        traced = any(t.__module__.startswith("cupy._core.") for t in types)
+        xp = _cupy() if traced else array_api_compat.array_namespace(*arrays)
         xp = _namespaces[types] = numpy_namespace if is_numpy_namespace(xp) else xp
     return xp
+
+
+def _cupy() -> Namespace:
+    """Return the namespace for the variables with which cupy.fuse traces a function."""
+    import array_api_compat.cupy
+
+    return array_api_compat.cupy
 
 
 def is_writable(x: Array) -> bool:

@@ -79,12 +79,14 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "backend": [str, None],
     "dtype": [StrOptions({"float32", "float64"}), None],
     "init": [StrOptions(set(INITIALIZERS))],
+    "compiled": ["boolean", None],
 }
 
 _SGD = {"learning_rate", "power_t", "momentum", "nesterovs_momentum"}
 _ADAM = {"beta_1", "beta_2", "epsilon"}
 _STOCHASTIC = {
     "batch_size",
+    "compiled",
     "learning_rate_init",
     "shuffle",
     "early_stopping",

@@ -113,6 +113,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
     init : str, default="glorot_uniform"
         How first weights are drawn: a key of :data:`xpnet.initializers.INITIALIZERS`.
         The default is scikit-learn's.
+    compiled : bool or None, default=None
+        Whether the stochastic solvers' step is given to the library's compiler as a
+        whole: ``jax.jit``, ``torch.compile``, or a CUDA graph on CuPy. None does so
+        where it pays from the first epoch on, which is JAX.
 
     Attributes
     ----------
@@ -209,6 +213,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         backend: str | None = None,
         dtype: str | None = None,
         init: str = "glorot_uniform",
+        compiled: bool | None = None,
     ) -> None:
         self._store(locals())
 

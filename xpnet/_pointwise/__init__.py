@@ -86,14 +86,12 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         loops: dict[tuple[Any, int], Any] = {}
-        fused: Callable[..., Any] | None = None
         has_loop = _SLOW_ALONE.isdisjoint(function.__code__.co_names)
 
         signature = inspect.signature(function)
 
         @functools.wraps(function)
         def call(*args: Array, out: Array | None = None, **named: Array) -> Any:
-            nonlocal fused
             if named:
                 args = signature.bind(*args, **named).args
             first = args[0]
@@ -111,12 +109,7 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
                     ):
                         return args[:updates] if updates > 1 else target
             elif is_cupy_namespace(array_namespace(first)):
-                if fused is None:
-                    fused = _fuse(function, in_place=updates > 0)
-                result = fused(*args)
-                if updates:
-                    return args[:updates] if updates > 1 else first
-                return result
+                return _on_cupy(function, args, out, updates)
             return function(*args) if out is None else function(*args, out=out)
 
         return call
@@ -124,12 +117,39 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-def _fuse(function: Callable[..., Any], *, in_place: bool) -> Callable[..., Any]:
-    """Let CuPy trace the function into one kernel."""
+def _on_cupy(
+    function: Callable[..., Any], args: tuple[Array, ...], out: Array | None, updates: int
+) -> Any:
+    """Call a function as one kernel, or as array code where CuPy can't trace it."""
+    hints = () if out is None else (out,)
+    if function not in _not_fused:
+        try:
+            result = _fuse(function, updates > 0, out is not None)(*hints, *args)
+        except Exception:  # noqa: BLE001 - whatever tracing and compiling raise
+            result = function(*args)  # a mistake of the caller's raises here
+            _not_fused.add(function)
+            return result
+        targets = args[:updates] if updates else hints
+        return result if not targets else targets[0] if len(targets) == 1 else targets
+    return function(*args) if out is None else function(*args, out=out)
+
+
+_not_fused: set[Callable[..., Any]] = set()
+
+
+@functools.cache  # CuPy keeps a kernel for all dtypes and dimensions
+def _fuse(
+    function: Callable[..., Any], in_place: bool, hinted: bool
+) -> Callable[..., Any]:
+    """Let CuPy trace the function into one kernel, which writes each result once."""
     import cupy
 
     def update(*args: Array) -> None:
-        function(*args)  # what it returns would be written a second time
+        function(*args)
 
+    def write(out: Array, *args: Array) -> None:
+        out[...] = function(*args)
+
+    body = update if in_place else write if hinted else function
     fuse: Any = cupy.fuse(kernel_name=function.__name__)
-    return fuse(update if in_place else function)  # type: ignore[no-any-return]
+    return fuse(body)  # type: ignore[no-any-return]
