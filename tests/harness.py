@@ -1,6 +1,8 @@
-"""Which backends the tests run on, and the data they need."""
+"""Which backends the tests run on, and the data and compilers they need."""
 
+import importlib.util
 import os
+import shutil
 
 import pytest
 
@@ -26,3 +28,16 @@ def mnist_or_give_up() -> None:
     if not os.environ.get("XPNET_DATA"):
         give_up = pytest.fail if os.environ.get("XPNET_REQUIRE_MNIST") else pytest.skip
         give_up("XPNET_DATA doesn't name the folder of MNIST's four files")
+
+
+def compiler_or_give_up(name: str) -> None:
+    """Skip without numba, or "c++"; with XPNET_REQUIRE_COMPILERS set, fail."""
+    if name == "c++":
+        compilers = filter(None, [os.environ.get("CXX"), "g++", "c++", "clang++"])
+        found = any(map(shutil.which, compilers))
+    else:
+        found = importlib.util.find_spec(name) is not None
+    if not found:
+        required = os.environ.get("XPNET_REQUIRE_COMPILERS")
+        give_up = pytest.fail if required else pytest.skip
+        give_up(f"there is no {name}")

@@ -21,6 +21,7 @@ __all__ = ["pointwise"]
 
 # One by one they cost a call of the C library each; NumPy has vector instructions.
 _SLOW_ALONE = {"exp", "expm1", "log", "log1p", "tanh", "logistic", "softplus"}
+_DTYPES = np.dtype("float32"), np.dtype("float64")
 _BREAK_EVEN = 3e8  # elements that NumPy works through while numba is loaded: a second
 
 
@@ -33,7 +34,7 @@ class _Loader:
         self.absent = False
 
     def loop(
-        self, function: Callable[..., Any], target: Array, n_args: int, updates: int
+        self, function: Callable[..., Any], target: Array, updates: int
     ) -> Callable[..., bool] | None:
         """Return `function` as a loop over its elements, or None where it doesn't pay.
 
@@ -41,6 +42,8 @@ class _Loader:
         array code runs until this process has given it that much to do; both give the
         same bits, hence the moment has no influence on results.
         """
+        if target.dtype not in _DTYPES:
+            return None
         self.n_elements += target.size
         if self.n_elements < _BREAK_EVEN or self.absent:
             return None
@@ -51,7 +54,7 @@ class _Loader:
                 self.absent = True
                 return None
             self.compile = compile_loop
-        return self.compile(function, target.dtype, n_args=n_args, updates=updates)
+        return self.compile(function, target.dtype, updates=updates)
 
 
 _loader = _Loader()
@@ -101,13 +104,16 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
                     n_updates = updates or int(target is first)
                     loop = loops.get((target.dtype, n_updates))
                     if loop is None:
-                        loop = _loader.loop(function, target, len(args), n_updates)
+                        loop = _loader.loop(function, target, n_updates)
                         if loop is not None:
                             loops[target.dtype, n_updates] = loop
-                    if loop is not None and (
-                        loop(*args) if n_updates else loop(target, *args)
-                    ):
-                        return args[:updates] if updates > 1 else target
+                    try:
+                        if loop is not None and (
+                            loop(*args) if n_updates else loop(target, *args)
+                        ):
+                            return args[:updates] if updates > 1 else target
+                    except Exception:  # noqa: BLE001, S110 - numba's, before a loop
+                        pass  # the function knows these arguments, or what is wrong
             elif is_cupy_namespace(array_namespace(first)):
                 return _on_cupy(function, args, out, updates)
             return function(*args) if out is None else function(*args, out=out)
@@ -129,7 +135,7 @@ def _on_cupy(
             result = function(*args)  # a mistake of the caller's raises here
             _not_fused.add(function)
             return result
-        targets = args[:updates] if updates else hints
+        targets = args[:updates] or hints
         return result if not targets else targets[0] if len(targets) == 1 else targets
     return function(*args) if out is None else function(*args, out=out)
 

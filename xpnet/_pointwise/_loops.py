@@ -10,20 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import overload
 
 from xpnet._typing import DType
 
 __all__ = ["compile_loop"]
 
+if vars(config)["DISABLE_JIT"]:
+    msg = "numba is told not to compile, and Python's own loops are slow"
+    raise ImportError(msg)
+
+# Of two zeros, and of a number and NaN, NumPy's vector instructions give these, too.
 _ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "add": lambda x, y, out=None: x + y,
     "subtract": lambda x, y, out=None: x - y,
     "multiply": lambda x, y, out=None: x * y,
     "divide": lambda x, y, out=None: x / y,
-    "maximum": lambda x, y, out=None: np.maximum(x, y),
-    "minimum": lambda x, y, out=None: np.minimum(x, y),
+    "maximum": lambda x, y, out=None: x if x > y or x != x else y,  # noqa: PLR0124
+    "minimum": lambda x, y, out=None: x if x < y or x != x else y,  # noqa: PLR0124
     "sqrt": lambda x, out=None: np.sqrt(x),
     "where": lambda condition, x, y: x if condition else y,
     "where_or_zero": lambda condition, x, out=None: x * condition,  # as on NumPy
@@ -57,30 +62,36 @@ def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
 
 # --------------------------------------------------------------- arrays of any dimension
 
-# Vectors are looped over as matrices of one row, rows are repeated, numbers stay.
+# Vectors are looped over as matrices of one row, rows are repeated, numbers stay. What
+# doesn't fit has to compile all the same: the loop is there to say so.
 
 
 def _shape(x: Any) -> Any: ...
 def _item(x: Any, i: int, j: int, like: Any) -> Any: ...
 def _store(x: Any, i: int, j: int, value: Any) -> Any: ...
 def _fits(x: Any, target: Any) -> Any: ...
+def _takes(x: Any, target: Any) -> Any: ...
 
 
 @overload(_shape, strict=False)
 def _(x: Any) -> Any:
-    if x.ndim == 1:
-        return lambda x: (1, x.shape[0])
-    return lambda x: x.shape
+    if x.ndim == 2:
+        return lambda x: x.shape
+    return (lambda x: (1, x.shape[0])) if x.ndim == 1 else (lambda x: (0, 0))
 
 
 @overload(_item, strict=False)
 def _(x: Any, i: int, j: int, like: Any) -> Any:
+    number = np.dtype(str(like.dtype)).type
     if not isinstance(x, types.Array):
-        number = np.dtype(str(like.dtype)).type
         return lambda x, i, j, like: number(x)
     if x.ndim == 2:
         return lambda x, i, j, like: x[i, j]
-    return (lambda x, i, j, like: x[j]) if x.ndim else (lambda x, i, j, like: x[()])
+    if x.ndim == 1:
+        return lambda x, i, j, like: x[j]
+    if x.ndim == 0:
+        return lambda x, i, j, like: x[()]
+    return lambda x, i, j, like: number(0)
 
 
 @overload(_store, strict=False)
@@ -91,14 +102,20 @@ def _(x: Any, i: int, j: int, value: Any) -> Any:
     def matrix(x: Any, i: int, j: int, value: Any) -> None:
         x[i, j] = value
 
-    return vector if x.ndim == 1 else matrix
+    def nowhere(x: Any, i: int, j: int, value: Any) -> None:
+        pass
+
+    if not isinstance(x, types.Array) or not x.mutable:
+        return nowhere
+    return {1: vector, 2: matrix}.get(x.ndim, nowhere)
 
 
 @overload(_fits, strict=False)
 def _(x: Any, target: Any) -> Any:
+    """Whether an argument can be read along with the target."""
     if not isinstance(x, types.Array):
         return lambda x, target: True
-    if x.dtype != target.dtype or target.ndim not in (1, 2) or x.ndim > target.ndim:
+    if x.dtype != target.dtype or x.ndim > target.ndim:
         return lambda x, target: False
     if x.ndim == target.ndim:
         return lambda x, target: x.shape == target.shape
@@ -109,8 +126,17 @@ def _(x: Any, target: Any) -> Any:
     )
 
 
+@overload(_takes, strict=False)
+def _(x: Any, target: Any) -> Any:
+    """Whether a result can be written into `x`."""
+    array = isinstance(x, types.Array) and x.mutable and x.dtype == target.dtype
+    if not array or x.ndim != target.ndim or x.ndim not in (1, 2):
+        return lambda x, target: False
+    return lambda x, target: x.shape == target.shape
+
+
 def compile_loop(
-    function: Callable[..., Any], dtype: DType, *, n_args: int, updates: int
+    function: Callable[..., Any], dtype: DType, *, updates: int
 ) -> Callable[..., bool]:
     """Return the loop over the elements of an elementwise function.
 
@@ -120,10 +146,8 @@ def compile_loop(
         Array code, as :func:`xpnet._pointwise.pointwise` takes it.
     dtype : numpy.dtype
         float32 or float64, that of its arrays.
-    n_args : int
-        How many arguments it takes.
     updates : int
-        How many of the first of them the results are written into; with 0 it is an
+        How many of the first arguments the results are written into; with 0 it is an
         array of its own, which comes first. (Where it came twice, the compiler would
         have to think that one element depends on another.)
 
@@ -133,12 +157,15 @@ def compile_loop(
         ``loop(*arrays) -> done``: False, and nothing written, where shapes or dtypes
         don't fit together.
     """
-    args = [f"x{k}" for k in range(n_args)]
+    args = [f"x{k}" for k in range(function.__code__.co_argcount)]
     outs = args[:updates] or ["out"]
     results = [f"r{k}" for k in range(len(outs))]
     target, params = outs[0], ", ".join(args if updates else ["out", *args])
     items = ", ".join(f"item({x}, i, j, {target})" for x in args)
-    fits = " and ".join(f"fits({x}, {target})" for x in [target, *args])
+    fits = " and ".join(
+        [f"takes({x}, {target})" for x in outs]
+        + [f"fits({x}, {target})" for x in args[updates:]]
+    )
     stores = "; ".join(
         f"store({x}, i, j, {r})" for x, r in zip(outs, results, strict=True)
     )
@@ -159,6 +186,7 @@ def loop({params}):
         "item": _item,
         "store": _store,
         "fits": _fits,
+        "takes": _takes,
     }
     exec(compile(source, f"<loop of {function.__name__}>", "exec"), names)  # noqa: S102
     loop: Callable[..., bool] = _compile(names["loop"])
