@@ -7,6 +7,7 @@ from typing import Any
 
 from xpnet._namespace import array_namespace, is_jax_namespace, is_torch_namespace
 from xpnet._typing import Array
+from xpnet.backends._constants import Constants
 
 __all__ = ["compile_step", "compiles_by_default"]
 
@@ -43,7 +44,8 @@ def compile_step(
         ``step(*static, params, state, *rest)``. It may write into the first two, and
         returns what they are afterwards.
     static : tuple
-        What stays the same in all calls, hashable: the objective, the optimiser.
+        What stays the same in all calls: the objective, the optimiser. What was
+        compiled for equal ones serves again.
     ref : array
         Of the library in question.
     compiled : bool, optional
@@ -71,32 +73,29 @@ def compile_step(
     xp = array_namespace(ref)
     plain = functools.partial(step, *static)
     if compiles_by_default(ref) and compiled is not False:
-        return _Guarded(plain, _jitted(step, static, donate))
+        return _Guarded(plain, _jitted(step, Constants(*static), donate))
     if is_torch_namespace(xp) and compiled:
-        return _Guarded(plain, _compiled_by_torch(step, static))
+        return _Guarded(plain, _compiled_by_torch(step, Constants(*static)))
     return plain
 
 
 @functools.lru_cache(maxsize=64)  # what was compiled serves the next training, too
 def _jitted(
-    step: Callable[..., Any],
-    static: tuple[Any, ...],
-    donate: bool,
+    step: Callable[..., Any], static: Constants, donate: bool
 ) -> Callable[..., Any]:
     import jax
 
-    return jax.jit(
-        functools.partial(step, *static), donate_argnums=(0, 1) if donate else ()
-    )
+    plain = functools.partial(step, *static.copy())
+    return jax.jit(plain, donate_argnums=(0, 1) if donate else ())
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled_by_torch(
-    step: Callable[..., Any], static: tuple[Any, ...]
+    step: Callable[..., Any], static: Constants
 ) -> Callable[..., Any]:
     import torch
 
-    return torch.compile(functools.partial(step, *static), dynamic=False)
+    return torch.compile(functools.partial(step, *static.copy()), dynamic=False)
 
 
 class _Guarded:
