@@ -3,46 +3,62 @@
 Arrays here are *shells*: real CuPy arrays over a pointer that nobody may follow. Shape,
 strides, views, namespace, device and refusals are CuPy's own. What would launch a kernel
 raises ``CUDARuntimeError`` instead, or, in a *rehearsal*, is recorded and answered with
-another shell, so that the Python path of a whole training runs.
+another shell, so that the Python path of a whole training runs. Fused functions are
+traced by ``cupy.fuse`` itself; what it writes is compiled for a GPU by NVRTC, and for this
+machine by its C++ compiler, which runs it.
 
 The module needs the one version of CuPy whose insides it looks into; it is skipped, with
 the reason, where that isn't installed or a GPU can be used.
 ``XPNET_REQUIRE_CUPY_SHELLS=1`` turns the skip into an error.
 """
 
+import ctypes
+import importlib
 import inspect
 import math
 import operator
 import os
+import pkgutil
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import array_api_compat.numpy as xnp
 import numpy as np
 import pytest
 from problems import Problem
 from test_backend_consistency import arguments, functions_of
+from tolerances import TEN_STEPS
 
+import xpnet
 from xpnet import (
     Backend,
     MLPClassifier,
+    _pointwise,
     available_backends,
     functional,
     get_backend,
     losses,
 )
 from xpnet import _namespace as ops
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 from xpnet.backends import backend_of
 from xpnet.exceptions import BackendUnavailableError
 from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Dense, Network
 from xpnet.optimizers import SGD, Adam, AdamW
+from xpnet.testing import assert_close
 from xpnet.training import Objective, training_step
+from xpnet.training.batches import Data
+from xpnet.training.steps import make_steps
 
 try:
     import cupy
@@ -70,6 +86,8 @@ if reason := why_not():
 
 # Not before CuPy is known to be there.
 import array_api_compat.cupy as xp
+from cupy._core import _fusion_thread_local, fusion
+from cupy.cuda import compiler
 from cupy.cuda.runtime import CUDARuntimeError
 
 NO_GPU = {35, 100}
@@ -238,11 +256,15 @@ def test_arrays_of_two_libraries_do_not_mix() -> None:
     ids=lambda loss: loss.__name__,
 )
 def test_losses_refuse_targets_on_the_host(loss: Callable[..., Any]) -> None:
-    given = arguments(loss, on_shells(), "float64", np.random.default_rng(1))
-    name = "codes" if "codes" in given else "targets"
-    given[name] = np.ones(given[name].shape, given[name].dtype)
-    with pytest.raises(TypeError, match=r"[Mm]ultiple namespaces"):
-        loss(**given)
+    refusal = (
+        "ultiple namespaces|function of NumPy's"  # CuPy's own refusal is the latter
+    )
+    with rehearsing() as seen:
+        given = arguments(loss, seen.backend, "float64", np.random.default_rng(1))
+        name = "codes" if "codes" in given else "targets"
+        given[name] = np.ones(given[name].shape, given[name].dtype)
+        with pytest.raises((TypeError, pytest.fail.Exception), match=refusal):
+            loss(**given)
 
 
 def test_numpy_gets_nothing_by_accident() -> None:
@@ -388,6 +410,8 @@ class Rehearsal:
     """Shapes of the host's arrays that were moved."""
     dtypes: set[str] = field(default_factory=set)
     """Of all results."""
+    unfused: set[Callable[..., Any]] = field(default_factory=set)
+    """Elementwise functions that ran as array code."""
 
 
 def answer(
@@ -402,6 +426,8 @@ def answer(
 
     `twin` is NumPy's function of that name; its result on ones says what comes out.
     """
+    if _fusion_thread_local.is_old_fusing():
+        return real(*args, **kwargs)
     cls = seen.backend.cls
     if name in WAITS:
         pytest.fail(f"{name} would wait for the device")
@@ -451,6 +477,37 @@ def check_loop(ufunc: Any, args: tuple[Any, ...], dtype: Any) -> None:
     loop = ufunc._ops._guess_routine_from_in_types(tuple(d.char for d in dtypes))
     assert loop is not None, f"{ufunc.name} has no kernel for {dtypes}"
     assert loop.out_types == (dtype,)
+
+
+def fuse_for(
+    seen: Rehearsal, function: Callable[..., Any], in_place: bool, hinted: bool
+) -> Callable[..., Any]:
+    """Return what traces a function as CuPy would, and records that it is launched."""
+    kernel = FUSE(function, in_place, hinted)
+
+    def launch(*args: Any) -> Any:
+        if _fusion_thread_local.is_old_fusing():
+            return kernel(*args)  # becomes part of another one
+        for x in args:
+            check_argument(seen, function.__name__, x, seen.backend.cls)
+        assert launch_fails(kernel, *args)  # what can't be traced raises otherwise
+        if kernel.new_fusion is not None:
+            pytest.fail(f"{function.__name__} is not one elementwise kernel")
+        seen.launches.append(function.__name__)
+        results = function(*map(ones, args[hinted:]))
+        results = results if isinstance(results, tuple) else (results,)
+        seen.dtypes.update(result.dtype.name for result in results)
+        if not in_place and not hinted:
+            return shell(results[0].shape, results[0].dtype, seen.backend.cls)
+        for target, result in zip(args, results, strict=False):
+            if (target.shape, target.dtype) != (result.shape, result.dtype):
+                pytest.fail(f"{function.__name__} can't write into {target}")
+        return None
+
+    return launch
+
+
+FUSE = _pointwise._fuse
 
 
 def ones(x: Any) -> Any:
@@ -521,6 +578,7 @@ def rehearsed_class(seen: Callable[[], Rehearsal]) -> type:
         return cupy.ndarray.__getitem__(self, key)
 
     namespace: dict[str, Any] = {
+        "__module__": "rehearsed",  # where operations look for theirs
         "__getitem__": getitem,
         "__array_function__": numpy_function,
         "__array_ufunc__": numpy_function,
@@ -543,11 +601,14 @@ def rehearsing() -> Iterator[Rehearsal]:
     cls = rehearsed_class(lambda: seen)
     seen = Rehearsal(ShellBackend("cupy:0", xp, Place(), cls))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "rehearsed", xp)
         for name in set(dir(xp)) & set(dir(xnp)) - NO_LAUNCH:
             real, twin = getattr(xp, name), getattr(xnp, name)
             function = callable(real) and not isinstance(real, type)
             if function and not name.startswith("_"):
                 patch.setattr(xp, name, partial(answer, seen, name, real, twin))
+        patch.setattr(_pointwise, "_fuse", partial(fuse_for, seen))
+        patch.setattr(_pointwise, "_not_fused", seen.unfused)
         yield seen
 
 
@@ -560,6 +621,7 @@ def like_numpy(
         actual = function(seen.backend, dtype)
         assert seen.reads == []
         assert seen.uploads == []
+        assert seen.unfused == set()
     for a, d in zip(actual, desired, strict=True):
         assert isinstance(a, cupy.ndarray)
         assert (a.shape, a.dtype) == (d.shape, d.dtype)
@@ -684,17 +746,262 @@ def test_a_whole_fit() -> None:
         X = seen.backend.asarray(rng.normal(size=(20, 4)), "float32")
         for _ in clf.iter_fit(X, y):
             pass
-        # Whether X is finite; an epoch's loss, and whether its weights are finite.
-        assert seen.reads == ["__bool__", *["__float__", "__bool__"] * 2]
-        # Class numbers and weights; an epoch's coefficients, and its order.
+        # Whether X is finite; the classes; an epoch's loss, and whether its weights are
+        # finite.
+        assert seen.reads == ["__bool__", "get", *["__float__", "__bool__"] * 2]
+        # Class numbers, weights, classes, a zero; an epoch's order and coefficients.
         n_params = 4 * 5 + 5 * 3 + 5 + 3
-        assert seen.uploads == [(20,), (n_params,), *[(4, 1), (20,)] * 2]
+        assert seen.uploads == [(20,), (n_params,), (3,), (), *[(20,), (4, 1)] * 2]
         seen.reads.clear()
         probs = clf.predict_proba(X)
         assert seen.reads == ["__bool__"]  # whether X is finite
         assert (probs.shape, probs.dtype) == ((20, 3), np.float32)
     assert all(isinstance(W, seen.backend.cls) for W in clf.coefs_)
     assert {name for name in seen.dtypes if name.startswith("float")} == {"float32"}
+
+
+# ----------------------------------------------------------------------- fused functions
+
+
+class Fused(NamedTuple):
+    """An elementwise function of the package, and how it is called."""
+
+    function: Callable[..., Any]
+    """Array code."""
+    updates: int
+
+    def arguments(self, dtype: str, rng: np.random.Generator) -> list[Any]:
+        """Return numbers for a call: matrices, rows, and Python's own floats."""
+        given: list[Any] = []
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            kind = str(parameter.annotation)
+            if name in ("learning_rate", "step_size"):
+                given.append(np.asarray(0.1, dtype))  # an array, since it changes
+            elif "float" in kind:
+                given.append(0.25)
+            elif name != "out":
+                shape = (3,) if name == "b" else (4, 3)
+                given.append(rng.uniform(-2.0, 2.0, shape).astype(dtype))
+                if name == "v":  # a second moment
+                    given[-1] = np.abs(given[-1])
+        return given
+
+
+def decorated() -> dict[str, Fused]:
+    found = {}
+    for info in pkgutil.walk_packages(xpnet.__path__, "xpnet."):
+        if info.name.startswith(("xpnet.cli", "xpnet._pointwise")):
+            continue
+        for member in vars(importlib.import_module(info.name)).values():
+            if not inspect.isfunction(member) or not hasattr(member, "__wrapped__"):
+                continue
+            if member.__code__.co_filename == _pointwise.__file__:
+                updates = inspect.getclosurevars(member).nonlocals["updates"]
+                found[member.__name__] = Fused(member.__wrapped__, updates)
+    return found
+
+
+DECORATED = decorated()
+
+each_fused = pytest.mark.parametrize("name", sorted(DECORATED))
+
+
+@dataclass
+class Kernel:
+    """What ``cupy.fuse`` writes."""
+
+    kernel: Any
+    dtypes: set[str]
+    """That it computes in."""
+
+    @classmethod
+    def trace(cls, fused: Fused, args: list[Any], *, hinted: bool) -> "Kernel":
+        body = _pointwise._fuse(fused.function, fused.updates > 0, hinted).func
+        shells = [
+            shell(x.shape, x.dtype) if isinstance(x, np.ndarray) else x for x in args
+        ]
+        out = [shell(args[0].shape, args[0].dtype)] if hinted else []
+        history = fusion._FusionHistory()
+        _fusion_thread_local.thread_local.history = history
+        _fusion_thread_local.thread_local.is_old_fusing = True
+        try:
+            kernel, _ = history.get_fusion(body, (*out, *shells), "fused")
+        finally:
+            _fusion_thread_local.thread_local.history = None
+            _fusion_thread_local.thread_local.is_old_fusing = False
+        parts = history.submodules.values()
+        return cls(kernel, {dtype.name for part in parts for dtype in part.dtypes})
+
+    @property
+    def params(self) -> list[Any]:
+        return [*self.kernel.in_params, *self.kernel.out_params]
+
+    def source(self, attributes: str, element: str) -> str:
+        """Return a function that does one element, or all."""
+        pointers = ", ".join(f"{x.ctype} *p_{x.name}" for x in self.params)
+        strides = ", ".join(f"long n_{x.name}" for x in self.params)
+        names = " ".join(
+            f"{'const ' if x.is_const else ''}{x.ctype} &{x.name} = "
+            f"p_{x.name}[i % n_{x.name}];"
+            for x in self.params
+        )
+        body = f"{names} {self.kernel.operation}"
+        return f"""{self.kernel.preamble}
+        extern "C" {attributes} void fused(long n, {pointers}, {strides})
+        {{ {element} {{ {body}; }} }}"""
+
+    def cubin(self, monkeypatch: pytest.MonkeyPatch) -> bytes:
+        """Compile it for an H100."""
+        monkeypatch.setattr(
+            compiler,
+            "_get_arch_for_options_for_nvrtc",
+            lambda arch=None: ("-arch=sm_90", "cubin"),  # noqa: ARG005
+        )
+        index = "long i = blockDim.x * (long)blockIdx.x + threadIdx.x; if (i < n)"
+        include = Path(cupy.__file__).parent / "_core" / "include"
+        source = self.source("__global__", index)
+        options = (f"-I{include}", *INCLUDES)
+        return compiler.compile_using_nvrtc(source, options, arch="90")[0]
+
+    def run(self, folder: Path, arrays: list[Any]) -> None:
+        """Compile it for this machine, and run it over all elements."""
+        source = self.source("", "for (long i = 0; i < n; i++)")
+        source = source.replace('#include "cupy/float16.cuh"', "")
+        (folder / "fused.cpp").write_text(
+            "#include <cmath>\n#include <algorithm>\nusing namespace std;\n"
+            f"#define __device__\n#define NAN_ NAN\n{source}"
+        )
+        command = ["g++", "-O1", "-ffp-contract=off", "-shared", "-fPIC"]
+        library = folder / "fused.so"
+        subprocess.run(
+            [*command, folder / "fused.cpp", "-o", library], check=True, cwd=folder
+        )
+        held = [
+            np.asarray(x, dtype=param.dtype) if isinstance(x, float) else x
+            for x, param in zip(arrays, self.params, strict=True)
+        ]
+        sizes = [ctypes.c_long(x.size) for x in held]
+        pointers = [x.ctypes.data_as(ctypes.c_void_p) for x in held]
+        n = ctypes.c_long(max(x.size for x in held))
+        ctypes.CDLL(str(library)).fused(n, *pointers, *sizes)
+
+
+INCLUDES = tuple(
+    f"-I{folder}"
+    for package in map(Path, cupy.__path__)
+    for folder in (package.parent / "nvidia").glob("*/include")
+)
+
+
+def test_what_is_decorated_is_found() -> None:
+    names = {"relu", "gelu_backward", "_shift", "_decay", "_sgd", "_momentum"}
+    assert names | {"_nesterov", "_adam"} <= DECORATED.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "hinted"),
+    [(name, False) for name in sorted(DECORATED)]
+    + [(name, True) for name, found in sorted(DECORATED.items()) if not found.updates],
+)
+def test_each_is_one_kernel(
+    name: str, hinted: bool, dtype: str, rng: np.random.Generator
+) -> None:
+    """In one dtype throughout, and it writes where the array code would."""
+    fused = DECORATED[name]
+    found = Kernel.trace(fused, fused.arguments(dtype, rng), hinted=hinted)
+    assert type(found.kernel) is cupy.ElementwiseKernel
+    assert found.dtypes - {"bool"} == {dtype}
+    n_written = fused.updates or int(hinted)
+    written = [not param.is_const for param in found.kernel.in_params]
+    assert all(written[:n_written])
+    if not fused.updates:
+        assert not any(written[n_written:])
+    assert len(found.kernel.out_params) == int(n_written == 0)
+
+
+@each_fused
+def test_each_compiles_for_a_gpu(
+    name: str, dtype: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = DECORATED[name]
+    args = fused.arguments(dtype, rng)
+    found = Kernel.trace(fused, args, hinted=not fused.updates)
+    cubin = found.cubin(monkeypatch)
+    assert cubin.startswith(b"\x7fELF")
+    assert b"fused" in cubin
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++")
+@each_fused
+def test_each_computes_what_the_array_code_does(
+    name: str, dtype: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """CuPy's kernel, run on this machine: array code and C++ differ by roundings."""
+    fused = DECORATED[name]
+    args = fused.arguments(dtype, rng)
+    found = Kernel.trace(fused, args, hinted=not fused.updates)
+    actual = [x.copy() if isinstance(x, np.ndarray) else x for x in args]
+    out = [] if fused.updates else [np.full_like(args[0], np.nan)]
+    found.run(tmp_path, [*out, *actual])
+    desired = fused.function(*args)
+    desired = desired if fused.updates > 1 else (desired,)
+    for a, d in zip([*out, *actual], desired, strict=False):
+        assert_close(a, d, factor=TEN_STEPS)
+
+
+def test_what_cannot_be_fused_is_array_code() -> None:
+    @pointwise()
+    def scaled(x: Array, *, out: Array | None = None) -> Array:
+        return ops.multiply(x, 1.0 / x.shape[0], out=out)  # a shape is not known to it
+
+    with rehearsing() as seen:
+        x = seen.backend.asarray(np.ones(3), "float32")
+        for _ in range(2):
+            assert scaled(x).shape == (3,)
+            assert scaled(x, out=x) is x
+    assert seen.launches == ["multiply"] * 4
+    assert seen.unfused == {scaled.__wrapped__}
+
+
+def test_a_mistake_of_the_callers_is_no_reason_to_stop_fusing() -> None:
+    with rehearsing() as seen:
+        x = seen.backend.asarray(np.ones((2, 3)), "float32")
+        with pytest.raises(ValueError, match="broadcast"):
+            functional.relu_backward(x, x[:, :2])
+    assert seen.unfused == set()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "fused", "unfused"), [(SGD(), 36, 44), (Adam(), 36, 50)], ids=repr
+)
+def test_launches_of_a_step(optimizer: Any, fused: int, unfused: int) -> None:
+    """With 64-100-10 units, batches of 200 that are gathered, and a penalty."""
+    network = Network.from_sizes([64, 100, 10], ["relu"])
+    objective = Objective(network, softmax_cross_entropy, alpha=1e-4)
+    counts = []
+    for without in (set(), {found.function for found in DECORATED.values()}):
+        with rehearsing() as seen:
+            seen.unfused |= without
+            asarray = seen.backend.asarray
+            data = Data(
+                asarray(np.ones((400, 64)), "float32"),
+                asarray(np.ones((400, 10)), "float32"),
+            )
+            params = asarray(np.ones(network.n_params), "float32")
+            steps = make_steps(
+                objective, optimizer, data, params, optimizer.init(params)
+            )
+            rows = asarray(np.arange(200), "int32")
+            numbers = tuple(
+                asarray(np.asarray(x), "float32")
+                for x in optimizer.coefficients(0.1, 1)
+            )
+            total = asarray(np.asarray(0.0), "float32")
+            steps.step(total, rows, numbers, 200)  # makes the buffers
+            seen.launches.clear()
+            steps.step(total, rows, numbers, 200)
+            counts.append(len(seen.launches))
+    assert counts == [fused, unfused]
 
 
 # ----------------------------------------------------- the rehearsal notices what is wrong
