@@ -8,8 +8,10 @@ where :func:`is_writable` says so, hence ``out is not None`` means that it can.
 
 import functools
 import math
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from typing import Any, cast
 
 import array_api_compat
@@ -42,15 +44,18 @@ __all__ = [
     "empty_like",
     "exp",
     "from_numpy",
+    "host_view",
     "is_array_api_obj",
     "is_cupy_namespace",
     "is_jax_namespace",
     "is_numpy_array",
     "is_numpy_namespace",
+    "is_on_host",
     "is_sparse",
     "is_torch_namespace",
     "is_writable",
     "matmul",
+    "matrix_product",
     "max_in_row",
     "maximum",
     "minimum",
@@ -133,15 +138,18 @@ def is_writable(x: Array) -> bool:
 
 
 def _hinted(name: str) -> Callable[..., Array]:
-    functions: dict[type, Callable[..., Array]] = {}  # by the type of `out`
+    # By the type of `out`: the library's own. What the layer adds is for mixed dtypes,
+    # and takes torch 4 µs a call.
+    functions: dict[type, Callable[..., Array]] = {}
 
-    def operation(*arrays: Array, out: Array | None = None) -> Array:
+    def operation(*arrays: Array, out: Array | None = None, **options: Any) -> Array:
         if out is None:
-            return getattr(array_namespace(*arrays), name)(*arrays)
+            return getattr(array_namespace(*arrays), name)(*arrays, **options)
         function = functions.get(type(out))
         if function is None:
-            function = functions[type(out)] = getattr(array_namespace(out), name)
-        return function(*arrays, out=out)
+            library = sys.modules[type(out).__module__.partition(".")[0]]
+            function = functions[type(out)] = getattr(library, name)
+        return function(*arrays, out=out, **options)
 
     operation.__name__ = operation.__qualname__ = name
     operation.__doc__ = (
@@ -172,13 +180,24 @@ def maximum(x: Array, y: Array | float, *, out: Array | None = None) -> Array:
 
 
 _matmul = _hinted("matmul")
+_sum = _hinted("sum")
 
 
 def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
     """Multiply two matrices; SciPy's sparse ones meet NumPy's only."""
-    if type(a) is not np.ndarray and is_sparse(a):
-        return add(a @ b, 0.0, out=out)  # SciPy writes into nothing itself
+    if type(a) is not np.ndarray:
+        if is_sparse(a):
+            return add(a @ b, 0.0, out=out)  # SciPy writes into nothing itself
+        product = matrix_product.get()
+        if product is not None:
+            return product(a, b, out)
     return _matmul(a, b, out=out)
+
+
+matrix_product: ContextVar[Callable[..., Array] | None] = ContextVar(
+    "matrix_product", default=None
+)
+"""What multiplies matrices instead, while this thread captures a step of CuPy's."""
 
 
 _ALONE = 4e6  # flop; below, waking a second thread takes longer than the product
@@ -250,7 +269,7 @@ def row_sum(x: Array, *, out: Array | None = None) -> Array:
     xp = array_namespace(x)
     if _is_numpys(xp):
         return _matmul(_ones_like(x, (x.shape[0],)), x, out=out)
-    return xp.sum(x, axis=0) if out is None else xp.sum(x, axis=0, out=out)
+    return _sum(x, axis=0, out=out)
 
 
 def sum_in_row(x: Array) -> Array:
@@ -280,10 +299,9 @@ def where_or_zero(condition: Array, x: Array, *, out: Array | None = None) -> Ar
     The libraries that take `out` also multiply by a bool, which on NumPy is 3 to 14
     times faster than ``where``; the standard allows only the latter.
     """
-    xp = array_namespace(x)
     if out is None:
-        return xp.where(condition, x, 0.0)
-    return xp.multiply(x, condition, out=out)
+        return array_namespace(x).where(condition, x, 0.0)
+    return multiply(x, condition, out=out)
 
 
 def row_argmax(x: Array) -> Array:
@@ -355,6 +373,21 @@ def to_numpy(x: Array) -> np.ndarray[Any, Any]:
         xp = array_namespace(x)
         return np.asarray(array_api_compat.to_device(x, xp.Device("CPU_DEVICE")))
     return np.asarray(x)
+
+
+def is_on_host(x: Array) -> bool:
+    """Whether `x` is plain data of torch's in the host's memory."""
+    return bool(
+        array_api_compat.is_torch_array(x)
+        and x.device.type == "cpu"
+        and not x.requires_grad
+        and not sys.modules["torch"].compiler.is_compiling()
+    )
+
+
+def host_view(x: Array) -> Array:
+    """Return the memory of what :func:`is_on_host` as a NumPy array; numbers as is."""
+    return x.numpy() if array_api_compat.is_torch_array(x) else x
 
 
 def without_graph(x: Array) -> Array:

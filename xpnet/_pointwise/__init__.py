@@ -1,20 +1,25 @@
 """The first compile seam: elementwise functions, written once and fused where possible.
 
 An elementwise function of array code makes a pass over memory for each operation.
-:func:`pointwise` lets the library's own compiler make one pass of them all: numba's for
-NumPy arrays, ``cupy.fuse`` for CuPy's; JAX and torch leave it to the step's compiler.
+:func:`pointwise` lets a compiler make one pass of them all: numba's for NumPy arrays and
+torch's on the CPU, ``cupy.fuse`` for CuPy's; JAX leaves it to the step's compiler.
 What is compiled is the function's own body, so the numbers stay the same; on NumPy they
 do bit by bit.
 """
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from xpnet._namespace import array_namespace, is_cupy_namespace
+from xpnet._namespace import (
+    array_namespace,
+    host_view,
+    is_cupy_namespace,
+    is_on_host,
+)
 from xpnet._typing import Array
 
 __all__ = ["pointwise"]
@@ -98,25 +103,32 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
             if named:
                 args = signature.bind(*args, **named).args
             first = args[0]
+            target = first if updates else out
             if type(first) is np.ndarray:
-                target = first if updates else out
-                if target is not None and has_loop:
-                    n_updates = updates or int(target is first)
-                    loop = loops.get((target.dtype, n_updates))
-                    if loop is None:
-                        loop = _loader.loop(function, target, n_updates)
-                        if loop is not None:
-                            loops[target.dtype, n_updates] = loop
-                    try:
-                        if loop is not None and (
-                            loop(*args) if n_updates else loop(target, *args)
-                        ):
-                            return args[:updates] if updates > 1 else target
-                    except Exception:  # noqa: BLE001, S110 - numba's, before a loop
-                        pass  # the function knows these arguments, or what is wrong
+                if has_loop and target is not None and looped(args, target):
+                    return args[:updates] if updates > 1 else target
             elif is_cupy_namespace(array_namespace(first)):
                 return _on_cupy(function, args, out, updates)
+            elif has_loop and target is not None and is_on_host(first):
+                views = [host_view(x) for x in args]
+                view = views[0] if target is first else host_view(target)
+                if looped(views, view):
+                    return args[:updates] if updates > 1 else target
             return function(*args) if out is None else function(*args, out=out)
+
+        def looped(args: Sequence[Array], target: Array) -> bool:
+            """Run the loop, if there is one and it knows the arguments."""
+            n_updates = updates or int(target is args[0])
+            loop = loops.get((target.dtype, n_updates))
+            if loop is None:
+                loop = _loader.loop(function, target, n_updates)
+                if loop is None:
+                    return False
+                loops[target.dtype, n_updates] = loop
+            try:
+                return bool(loop(*args) if n_updates else loop(target, *args))
+            except Exception:  # noqa: BLE001 - numba's, before a loop
+                return False  # the function knows these arguments, or what is wrong
 
         return call
 
@@ -124,7 +136,10 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
 
 
 def _on_cupy(
-    function: Callable[..., Any], args: tuple[Array, ...], out: Array | None, updates: int
+    function: Callable[..., Any],
+    args: tuple[Array, ...],
+    out: Array | None,
+    updates: int,
 ) -> Any:
     """Call a function as one kernel, or as array code where CuPy can't trace it."""
     hints = () if out is None else (out,)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xpnet import _namespace as ops
 from xpnet._namespace import array_namespace
 from xpnet._typing import Array
 from xpnet.losses import Loss, total_weight
@@ -133,7 +134,7 @@ class Objective:
         if self.alpha == 0.0:
             return value, backward(d_outputs, flat=flat)
         strength = self.alpha / total_weight(X, weights)
-        squares = sum(array_namespace(W).vecdot(W, W) for W in all_W)
+        squares = sum(ops.matmul(W, W) for W in all_W)
         value = value + 0.5 * strength * squares
         return value, backward(d_outputs, strength, flat=flat)
 
