@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from contextvars import ContextVar
 from typing import Any, cast
 
 import array_api_compat

@@ -5,7 +5,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from xpnet._namespace import array_namespace, is_jax_namespace, is_torch_namespace
+from xpnet._namespace import (
+    array_namespace,
+    is_cupy_namespace,
+    is_jax_namespace,
+    is_torch_namespace,
+)
 from xpnet._typing import Array
 from xpnet.backends._constants import Constants
 
@@ -50,8 +55,9 @@ def compile_step(
         Of the library in question.
     compiled : bool, optional
         Whether to compile, by default where :func:`compiles_by_default` says so:
-        ``jax.jit``. ``torch.compile`` takes its time, and is asked for by True. NumPy
-        and array-api-strict have no such compiler.
+        ``jax.jit``. ``torch.compile`` takes its time, CUDA graphs of CuPy need
+        nvmath-python, and both are asked for by True. NumPy and array-api-strict have
+        no such compiler.
     donate : bool, default=True
         Whether results may take the memory of `params` and `state`.
 
@@ -76,6 +82,10 @@ def compile_step(
         return _Guarded(plain, _jitted(step, Constants(*static), donate))
     if is_torch_namespace(xp) and compiled:
         return _Guarded(plain, _compiled_by_torch(step, Constants(*static)))
+    if is_cupy_namespace(xp) and compiled:
+        from xpnet.backends._graph import captured
+
+        return _Guarded(plain, captured(plain))
     return plain
 
 

@@ -1,0 +1,140 @@
+"""CuPy's training step as a CUDA graph: one launch where there were some forty.
+
+The step is captured once for each batch size, and replayed. A graph knows addresses, and
+no arrays: it reads what changes from step to step from arrays of its own, and works on
+memory that nobody else is given.
+
+CuPy refuses to have its matrix products captured; :mod:`xpnet.backends._products` has
+others.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from xpnet._typing import Array
+from xpnet.backends._products import Products, multiplying
+from xpnet.exceptions import MissingDependencyError
+
+__all__ = ["CapturedStep", "captured"]
+
+_WARM_UPS = 3
+
+
+def captured(step: Callable[..., Any]) -> "CapturedStep":
+    """Return a training step that runs as a CUDA graph.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(params, state, total, data, rows, numbers, out)``, as the steps of an
+        epoch take it; it returns parameters, state and total afterwards.
+
+    Returns
+    -------
+    CapturedStep
+        To be called likewise. Its first call of a kind imports what it needs, and
+        captures.
+    """
+    return CapturedStep(step, _import)
+
+
+@functools.cache
+def _import() -> tuple[Any, Any]:
+    import cupy
+
+    try:
+        from nvmath.bindings import cublas
+    except ImportError as error:
+        msg = "capturing it needs nvmath-python: pip install 'xpnet[graph]'"
+        raise MissingDependencyError(msg) from error
+    return cupy, cublas
+
+
+class CapturedStep:
+    """A training step, and its graphs by what can't change between two replays."""
+
+    def __init__(
+        self, step: Callable[..., Any], libraries: Callable[[], tuple[Any, Any]]
+    ) -> None:
+        self.step, self.libraries = step, libraries
+        self.graphs: dict[tuple[Any, ...], _Graph] = {}
+
+    def __call__(
+        self,
+        params: Array,
+        state: tuple[Array, ...],
+        total: Array,
+        data: Any,
+        rows: Any,
+        numbers: tuple[Array, ...],
+        out: Any,
+    ) -> tuple[Array, tuple[Array, ...], Array]:
+        """Take a step, in place."""
+        cupy, cublas = self.libraries()
+        if isinstance(rows, slice):
+            rows = cupy.arange(rows.start, rows.stop, dtype="int32")
+        n_rows = None if rows is None else rows.shape[0]
+        key = (n_rows, id(params), *map(id, state), id(data), id(out))
+        graph = self.graphs.get(key)
+        if graph is None:
+            args = (params, state, total, data, rows, numbers, out)
+            graph = self.graphs[key] = _Graph(self.step, args, cupy, cublas)
+        return graph.replay(total, rows, numbers)
+
+
+class _Graph:
+    """A step on certain arrays, which it keeps, hence their ids are no others'."""
+
+    def __init__(
+        self, step: Callable[..., Any], args: tuple[Any, ...], cupy: Any, cublas: Any
+    ) -> None:
+        params, state, total, data, rows, numbers, out = args
+        self.total = total.copy()
+        self.rows = None if rows is None else rows.copy()
+        self.numbers = tuple(number.copy() for number in numbers)
+        self.params, self.state = params, state
+        self.kept = data, out
+        written = [params, *state, self.total]
+
+        def once() -> None:
+            params, state, total = step(
+                self.params, self.state, self.total, data, self.rows, self.numbers, out
+            )
+            for x, result in zip(written, [params, *state, total], strict=True):
+                if result is not x:
+                    x[...] = result
+
+        before = [x.copy() for x in written]
+        cupy.cuda.get_current_stream().synchronize()  # sync point
+        stream = cupy.cuda.Stream(non_blocking=True)
+        # Memory that was used while capturing goes back to this pool, not to others.
+        self.pool = cupy.cuda.MemoryPool()
+        with stream, cupy.cuda.using_allocator(self.pool.malloc):
+            self.products = Products(cupy, cublas, stream)
+            with multiplying(self.products):
+                try:
+                    for _ in range(_WARM_UPS):  # compiles kernels, loads libraries
+                        once()
+                finally:
+                    for x, old in zip(written, before, strict=True):
+                        x[...] = old
+                    stream.synchronize()  # sync point
+                stream.begin_capture()
+                try:
+                    once()
+                finally:  # after an error, too, or the stream goes on capturing
+                    self.graph = stream.end_capture()
+
+    def replay(
+        self, total: Array, rows: Array | None, numbers: tuple[Array, ...]
+    ) -> tuple[Array, tuple[Array, ...], Array]:
+        """Take the step with other numbers, on the current stream."""
+        own, given = [self.total, *self.numbers], [total, *numbers]
+        if self.rows is not None:
+            own, given = [*own, self.rows], [*given, rows]
+        for x, value in zip(own, given, strict=True):
+            if value is not x:
+                x[...] = value
+        self.graph.launch()
+        return self.params, self.state, self.total
