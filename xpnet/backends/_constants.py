@@ -73,7 +73,8 @@ class _Notes(pickle.Pickler):
 
     def reducer_override(self, x: Any) -> Any:
         """Take a frozen dataclass for its fields, without what it has cached."""
-        cls: Any = type(x)
-        if dataclasses.is_dataclass(cls) and cls.__dataclass_params__.frozen:
-            return cls, tuple(getattr(x, each.name) for each in dataclasses.fields(cls))
+        options = getattr(type(x), "__dataclass_params__", None)
+        if options is not None and options.frozen:
+            values = (getattr(x, field.name) for field in dataclasses.fields(x))
+            return type(x), tuple(values)
         return NotImplemented
