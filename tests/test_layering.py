@@ -50,6 +50,7 @@ WHERE = {
     "cupy": {"_namespace", "_pointwise", "backends"},
     "jax": {"_namespace", "backends"},
     "numba": {"_pointwise"},
+    "nvmath": {"backends"},
     "torch": {"_namespace", "backends"},
     "rich": {"cli"},
     "typer": {"cli"},
@@ -59,7 +60,8 @@ WHERE = {
 }
 """Packages that only some modules may import."""
 
-LAZY = {"array_api_strict", "cupy", "jax", "matplotlib", "numba", "pandas", "torch"}
+LAZY = {"array_api_strict", "cupy", "jax", "matplotlib", "numba", "nvmath", "pandas"}
+LAZY |= {"torch"}
 """Packages that are imported only when they are asked for."""
 
 

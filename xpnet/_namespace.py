@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from contextvars import ContextVar
 from typing import Any, cast
 
 import array_api_compat
