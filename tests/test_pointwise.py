@@ -53,7 +53,7 @@ def decorated(function: Callable[..., Any]) -> Decorated:
         function.__wrapped__,
         known["updates"],
         known["has_loop"],
-        known["loops"],
+        inspect.getclosurevars(known["looped"]).nonlocals["loops"],
     )
 
 

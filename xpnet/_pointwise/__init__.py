@@ -39,18 +39,19 @@ class _Loader:
         self.absent = False
 
     def loop(
-        self, function: Callable[..., Any], target: Array, updates: int
+        self, function: Callable[..., Any], target: Array, updates: int, *, wait: bool
     ) -> Callable[..., bool] | None:
         """Return `function` as a loop over its elements, or None where it doesn't pay.
 
         numba takes about a second to load and compile, longer than many a training. So
-        array code runs until this process has given it that much to do; both give the
-        same bits, hence the moment has no influence on results.
+        NumPy's code runs until this process has given it that much to do; both give the
+        same bits, hence the moment has no influence on results. torch's square root
+        rounds otherwise: there loops don't `wait`.
         """
-        if target.dtype not in _DTYPES:
+        if target.dtype not in _DTYPES or self.absent:
             return None
         self.n_elements += target.size
-        if self.n_elements < _BREAK_EVEN or self.absent:
+        if wait and self.n_elements < _BREAK_EVEN:
             return None
         if self.compile is None:
             try:
@@ -104,30 +105,31 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
                 args = signature.bind(*args, **named).args
             first = args[0]
             target = first if updates else out
-            if type(first) is np.ndarray:
-                if has_loop and target is not None and looped(args, target):
-                    return args[:updates] if updates > 1 else target
-            elif is_cupy_namespace(array_namespace(first)):
+            if target is not None and has_loop and looped(args, target):
+                return args[:updates] if updates > 1 else target
+            if is_cupy_namespace(array_namespace(first)):
                 return _on_cupy(function, args, out, updates)
-            elif has_loop and target is not None and is_on_host(first):
-                views = [host_view(x) for x in args]
-                view = views[0] if target is first else host_view(target)
-                if looped(views, view):
-                    return args[:updates] if updates > 1 else target
             return function(*args) if out is None else function(*args, out=out)
 
         def looped(args: Sequence[Array], target: Array) -> bool:
             """Run the loop, if there is one and it knows the arguments."""
             n_updates = updates or int(target is args[0])
-            loop = loops.get((target.dtype, n_updates))
-            if loop is None:
-                loop = _loader.loop(function, target, n_updates)
-                if loop is None:
-                    return False
-                loops[target.dtype, n_updates] = loop
+            wait = type(target) is np.ndarray
             try:
+                if not wait:
+                    if not is_on_host(target):
+                        return False
+                    args = [host_view(x) for x in args]
+                    target = host_view(target)
+                key = target.dtype, n_updates
+                loop = loops.get(key)
+                if loop is None:
+                    loop = _loader.loop(function, target, n_updates, wait=wait)
+                    if loop is None:
+                        return False
+                    loops[key] = loop
                 return bool(loop(*args) if n_updates else loop(target, *args))
-            except Exception:  # noqa: BLE001 - numba's, before a loop
+            except Exception:  # noqa: BLE001 - numba's and torch's, before a loop
                 return False  # the function knows these arguments, or what is wrong
 
         return call
