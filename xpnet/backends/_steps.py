@@ -81,7 +81,8 @@ def compile_step(
     if compiles_by_default(ref) and compiled is not False:
         return _Guarded(plain, _jitted(step, Constants(*static), donate))
     if is_torch_namespace(xp) and compiled:
-        return _Guarded(plain, _compiled_by_torch(step, Constants(*static)))
+        by_torch = functools.partial(_by_torch, step, Constants(*static))
+        return _Guarded(plain, by_torch)
     if is_cupy_namespace(xp) and compiled:
         from xpnet.backends._graph import captured
 
@@ -108,6 +109,10 @@ def _compiled_by_torch(
     return torch.compile(functools.partial(step, *static.copy()), dynamic=False)
 
 
+def _by_torch(step: Callable[..., Any], static: Constants, *args: Any) -> Any:
+    return _compiled_by_torch(step, static)(*args)  # it refuses some Pythons at once
+
+
 class _Guarded:
     """A compiled step, with the plain one behind it."""
 
@@ -120,7 +125,9 @@ class _Guarded:
             return self.plain(*args)
         try:
             return self.compiled(*args)
-        except Exception as error:  # noqa: BLE001 - whatever a compiler raises
+        except Exception as error:  # whatever a compiler raises
+            if _given_away(args):
+                raise
             result = self.plain(*args)  # a mistake of the step's own raises here
             self.compiled = None
             msg = (
@@ -129,3 +136,10 @@ class _Guarded:
             )
             warnings.warn(msg, RuntimeWarning, stacklevel=2)
             return result
+
+
+def _given_away(x: Any) -> bool:
+    """Whether a step that failed while it ran has had the memory of its arguments."""
+    if isinstance(x, (list, tuple)):
+        return any(map(_given_away, x))
+    return hasattr(x, "is_deleted") and bool(x.is_deleted())  # of JAX
