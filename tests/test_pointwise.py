@@ -6,6 +6,7 @@ Every function that is decorated is found by walking the modules, and tested.
 import functools
 import importlib
 import inspect
+import math
 import os
 import pkgutil
 import subprocess
@@ -46,15 +47,21 @@ class Decorated(NamedTuple):
 
 
 def decorated(function: Callable[..., Any]) -> Decorated:
-    known = inspect.getclosurevars(function).nonlocals
+    known = dict(inspect.getclosurevars(function).nonlocals)
+    for inner in list(known.values()):
+        if inspect.isfunction(inner) and inner.__code__.co_filename == OWN_FILE:
+            known |= inspect.getclosurevars(inner).nonlocals
     return Decorated(
         function.__name__,
         function,
         function.__wrapped__,
         known["updates"],
         known["has_loop"],
-        inspect.getclosurevars(known["looped"]).nonlocals["loops"],
+        known["loops"],
     )
+
+
+OWN_FILE = _pointwise.__file__
 
 
 def find() -> Iterator[Decorated]:
@@ -67,7 +74,7 @@ def find() -> Iterator[Decorated]:
             if (
                 getattr(member, "__module__", None) == name
                 and code is not None
-                and code.co_filename == _pointwise.__file__
+                and code.co_filename == OWN_FILE
             ):
                 yield decorated(member)
 
@@ -480,12 +487,51 @@ def test_without_out_numpy_returns_a_new_array(numba: Numba) -> None:
     assert numba.done == []
 
 
-@pytest.mark.parametrize("backend", ["strict", "torch", "jax"], indirect=True)
+@pytest.mark.parametrize("backend", ["strict", "jax"], indirect=True)
 def test_other_libraries_are_left_alone(backend: Any, numba: Numba) -> None:
     p, g = (backend.asarray(np.ones(3)) for _ in range(2))
     _sgd(p, g, backend.asarray(np.asarray(0.1)))
     relu(p)
     assert (numba.done, numba.loader.n_elements) == ([], 0)
+
+
+# --------------------------------------------------------------------- torch, on a CPU
+
+
+@each
+@pytest.mark.parametrize("backend", ["torch"], indirect=True)
+@pytest.mark.parametrize("shape", [(13,), (7, 5), (0, 3)], ids=str)
+def test_torchs_memory_is_looped_over(
+    found: Decorated, shape: tuple[int, ...], backend: Any, dtype: str, numba: Numba
+) -> None:
+    """The loop of NumPy's, from the first element on, hence NumPy's bits."""
+    args = arguments(found, shape, dtype)
+    named = hint(found, shape, dtype)
+    desired = results(found.plain, *copies(args), **named)
+    given = [
+        backend.asarray(x, dtype, copy=True) if isinstance(x, np.ndarray) else x
+        for x in args
+    ]
+    out = {name: backend.asarray(np.zeros_like(x)) for name, x in named.items()}
+    actual = results(found.function, *given, **out)
+    assert numba.done == [True]
+    targets = given[: found.updates] or [out["out"]]
+    assert all(a is target for a, target in zip(actual, targets, strict=True))
+    check_bits(tuple(x.numpy() for x in actual), desired)
+
+
+@pytest.mark.parametrize("backend", ["torch"], indirect=True)
+def test_torchs_other_tensors_are_left_to_torch(backend: Any, numba: Numba) -> None:
+    torch = pytest.importorskip("torch")
+    ones = backend.asarray(np.ones((2, 3)))
+    for Z in (ones.to(torch.bfloat16), torch.empty((2, 3), device="meta")):
+        out = torch.empty_like(Z)
+        assert relu(Z, out=out) is out
+    with pytest.raises(RuntimeError, match="requires grad"):
+        _sgd(ones.clone().requires_grad_(), ones, 0.1)
+    with pytest.raises(RuntimeError, match="size"):
+        relu_backward(ones, ones[:, :2], out=ones)
+    assert True not in numba.done
 
 
 # ------------------------------------------------------------------------ when it loads
