@@ -202,8 +202,11 @@ class BaseMLP(Movable):
 
     def _minimize(self, run: Run) -> None:
         """Train with L-BFGS, and keep the fitted attributes up to date."""
+        out_of_time = False
 
         def on_iteration(epoch: Epoch) -> None:
+            nonlocal out_of_time
+            out_of_time = epoch.out_of_time
             run.progress.params = epoch.params
             self._watch(run, epoch.loss)
             self._record(run, epoch)
@@ -220,7 +223,7 @@ class BaseMLP(Movable):
                 on_iteration=on_iteration,
             )
         self.loss_ = float(result.fun)
-        if not result.success:
+        if not (result.success or out_of_time):
             msg = (
                 f"lbfgs failed to converge after {self.n_iter_} iteration(s): "
                 f"{result.message}. You might also want to scale the data."
