@@ -9,6 +9,7 @@ where :func:`is_writable` says so, hence ``out is not None`` means that it can.
 import functools
 import math
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
@@ -189,7 +190,7 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
         if is_sparse(a):
             return add(a @ b, 0.0, out=out)  # SciPy writes into nothing itself
         product = matrix_product.get()
-        if product is not None:
+        if product is not None and a.ndim == b.ndim == 2:
             return product(a, b, out)
     return _matmul(a, b, out=out)
 
@@ -197,7 +198,10 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
 matrix_product: ContextVar[Callable[..., Array] | None] = ContextVar(
     "matrix_product", default=None
 )
-"""What multiplies matrices instead, while this thread captures a step of CuPy's."""
+"""What multiplies matrices instead, while this thread captures a step of CuPy's.
+
+Two vectors don't need it: their product is a sum, which CuPy can have captured.
+"""
 
 
 _ALONE = 4e6  # flop; below, waking a second thread takes longer than the product
@@ -216,9 +220,11 @@ def threads_for(x: Array, n_flops: float) -> AbstractContextManager[Any]:
     Returns
     -------
     context manager
-        Entered and left in microseconds.
+        Entered and left in microseconds. The limit is the process's, so only its main
+        thread sets it: others could not tell what to restore.
     """
-    if type(x) is not np.ndarray or n_flops > _ALONE:
+    alone = threading.current_thread() is threading.main_thread()
+    if type(x) is not np.ndarray or n_flops > _ALONE or not alone:
         return nullcontext()
     limit: AbstractContextManager[Any] = _thread_pools().limit(
         limits=1, user_api="blas"

@@ -6,7 +6,6 @@ scikit-learn would copy them to the host or refuse them.
 """
 
 import math
-import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -118,15 +117,16 @@ def _is_ready(estimator: BaseEstimator, X: Any) -> bool:
 
     Where one row is to be predicted, scikit-learn's check takes longer than the network.
     """
-    return bool(
+    known = (
         type(X) is np.ndarray
         and X.dtype in (np.float32, np.float64)
         and X.ndim == 2
         and X.shape[0] > 0
         and X.shape[1] == estimator.n_features_in_
         and not hasattr(estimator, "feature_names_in_")
-        and math.isfinite(X.sum())  # a sum may overflow: the long way tells
     )
+    with np.errstate(over="ignore", invalid="ignore"):  # of the sum: the long way tells
+        return known and math.isfinite(X.sum())
 
 
 def _check_foreign_X(estimator: BaseEstimator, X: Array, *, reset: bool) -> Array:

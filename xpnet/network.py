@@ -226,9 +226,7 @@ class Network:
         xp = array_namespace(*Ws, *bs)
         return xp.concat([xp.reshape(piece, (-1,)) for piece in (*Ws, *bs)])
 
-    def buffers(
-        self, params: Array, n_samples: int, *, inference: bool = False
-    ) -> Buffers:
+    def buffers(self, params: Array, n_samples: int) -> Buffers:
         """Allocate what a step with `n_samples` rows may write into.
 
         Parameters
@@ -237,8 +235,6 @@ class Network:
             The library, device and dtype of the buffers are its own.
         n_samples : int
             Rows of a batch.
-        inference : bool, default=False
-            Whether the outputs alone are asked for. They are none of the buffers.
 
         Returns
         -------
@@ -247,9 +243,6 @@ class Network:
         """
         if not is_writable(params):
             return Buffers((NO_BUFFERS,) * len(self.layers))
-        if inference:
-            hidden = [empty_like(params, (n_samples, n)) for n in self.sizes[1:-1]]
-            return Buffers((*(LayerBuffers(A, A) for A in hidden), NO_BUFFERS))
         d_params = empty_like(params, (self.n_params,))
         layers: list[LayerBuffers] = []
         dX = None
@@ -327,17 +320,22 @@ class Network:
         array, shape (n_samples, fan_out of the last layer)
             Where the weights lie.
         """
-        W = weights[0][0]
-        n_samples = X.shape[0]
+        W, n_samples = weights[0][0], X.shape[0]
         rows = max(1, _BLOCK // max(self.sizes))
-        out = self.buffers(W, rows, inference=True) if n_samples > rows else None
-        blocks = []
-        for start in range(0, n_samples, rows):
-            block = X[start : min(start + rows, n_samples), :]
-            block = asarray_like(block, W, W.dtype)
-            full = block.shape[0] == rows
-            blocks.append(self.forward(weights, block, out if full else None)[0])
-        return blocks[0] if len(blocks) == 1 else array_namespace(W).concat(blocks)
+        if n_samples <= rows:
+            return self.forward(weights, asarray_like(X, W, W.dtype))[0]
+        cuts = [(i, min(i + rows, n_samples)) for i in range(0, n_samples, rows)]
+        blocks = (asarray_like(X[i:j, :], W, W.dtype) for i, j in cuts)
+        if not is_writable(W):
+            outputs = [self.forward(weights, block)[0] for block in blocks]
+            return array_namespace(W).concat(outputs)
+        outputs = empty_like(W, (n_samples, self.sizes[-1]))
+        buffers = [empty_like(W, (rows, n_units)) for n_units in self.sizes[1:-1]]
+        for (i, j), block in zip(cuts, blocks, strict=True):
+            targets = [*(A[: j - i, :] for A in buffers), outputs[i:j, :]]
+            hints = tuple(LayerBuffers(Z=A, A=A) for A in targets)
+            self.forward(weights, block, Buffers(hints))
+        return outputs
 
 
 @pointwise()
