@@ -1,8 +1,12 @@
-"""Where arrays live, and how they move."""
+"""Where arrays live, how they move, and what is computed in a way of one's own."""
+
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from tolerances import EXACT
+import threadpoolctl
+from tolerances import ELEMENTWISE, EXACT
 
 from xpnet import Backend, get_backend
 from xpnet import _namespace as ops
@@ -79,6 +83,154 @@ def test_row_sum(backend: Backend) -> None:
         out = ops.empty_like(x, (2,))
         ops.row_sum(x, out=out)
         assert_close(out, desired, factor=EXACT)
+
+
+REDUCTIONS = {
+    "row_sum": lambda x: np.sum(x, axis=0),
+    "sum_in_row": lambda x: np.sum(x, axis=1, keepdims=True),
+    "max_in_row": lambda x: np.max(x, axis=1, keepdims=True),
+}
+"""What they are in NumPy's own words."""
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (5, 1), (1, 5), (200, 10), (5, 31), (5, 32), (3, 200)], ids=str
+)
+def test_reductions(
+    name: str,
+    shape: tuple[int, int],
+    backend: Backend,
+    dtype: str,
+    rng: np.random.Generator,
+) -> None:
+    """NumPy's way and the libraries' own, where columns are few and where many."""
+    x = rng.normal(size=shape).astype(dtype)
+    exact = REDUCTIONS[name](np.abs(x).astype(np.float64)).astype(dtype)
+    for host in (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        actual = getattr(ops, name)(backend.asarray(host))
+        desired = REDUCTIONS[name](x.astype(np.float64)).astype(dtype)
+        # What is rounded is as large as the sum of magnitudes.
+        padded = [
+            backend.asarray(np.concatenate([ops.to_numpy(each), exact], axis=-1))
+            for each in (actual, desired)
+        ]
+        assert_close(*padded, factor=ELEMENTWISE)
+        assert backend.holds(actual)
+        if backend.name.startswith("strict"):
+            numpys = getattr(ops, name)(np.ascontiguousarray(host))
+            assert_close(actual, backend.asarray(numpys), factor=EXACT)
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_reductions_keep_infinity_and_nan_to_their_rows(
+    name: str, backend: Backend
+) -> None:
+    x = np.ones((6, 5))
+    x[0, 0], x[1, 1], x[2, 2] = np.inf, -np.inf, np.nan
+    actual = ops.to_numpy(getattr(ops, name)(backend.asarray(x)))
+    np.testing.assert_array_equal(actual, REDUCTIONS[name](x), strict=True)
+
+
+@pytest.mark.parametrize("name", ["sum_in_row", "max_in_row"])
+def test_reductions_of_no_rows(name: str, backend: Backend) -> None:
+    x = backend.asarray(np.ones((0, 5)))
+    assert tuple(getattr(ops, name)(x).shape) == (0, 1)
+
+
+def test_a_sum_of_ones_is_not_written_into() -> None:
+    """The ones that NumPy multiplies by are made once."""
+    x = np.full((4, 3), 2.0)
+    for _ in range(2):
+        total = ops.row_sum(x)
+        np.testing.assert_array_equal(total, [8.0, 8.0, 8.0])
+        total += 1.0
+        ops.row_sum(x, out=total)
+        np.testing.assert_array_equal(total, [8.0, 8.0, 8.0])
+
+
+@pytest.mark.parametrize("shape", [(13,), (7, 5)], ids=str)
+def test_maximum_with_a_number(
+    shape: tuple[int, ...], backend: Backend, dtype: str, rng: np.random.Generator
+) -> None:
+    x = rng.normal(size=shape).astype(dtype)
+    desired = backend.asarray(np.maximum(x, x.dtype.type(0.1)))
+    here = backend.asarray(x, copy=True)
+    assert_close(ops.maximum(here, 0.1), desired, factor=EXACT)
+    if ops.is_writable(here):
+        assert ops.maximum(here, 0.1, out=here) is here
+        assert_close(here, desired, factor=EXACT)
+
+
+# ------------------------------------------------------------------ threads of the BLAS
+
+
+def blas_threads() -> set[int]:
+    pools = threadpoolctl.threadpool_info()
+    return {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_threads() -> Iterator[Callable[[], set[int]]]:
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("the BLAS can't have two threads here")
+        yield blas_threads
+        assert blas_threads() == {2}
+
+
+def test_small_products_have_one_thread(
+    two_threads: Callable[[], set[int]],
+) -> None:
+    x = np.ones(2)
+    for _ in range(2):
+        with ops.threads_for(x, 1e6):
+            assert two_threads() == {1}
+            with ops.threads_for(x, 1e3):
+                assert two_threads() == {1}
+            assert two_threads() == {1}
+        assert two_threads() == {2}
+    with ops.threads_for(x, 1e9):
+        assert two_threads() == {2}
+
+
+@pytest.mark.parametrize("backend", ["strict", "torch", "jax"], indirect=True)
+def test_other_libraries_keep_their_threads(
+    backend: Backend, two_threads: Callable[[], set[int]]
+) -> None:
+    before = two_threads()
+    with ops.threads_for(backend.asarray(np.ones(2)), 1e3):
+        assert two_threads() == before
+
+
+def test_threads_come_back_after_an_error(
+    two_threads: Callable[[], set[int]],
+) -> None:
+    context = ops.threads_for(np.ones(2), 1e3)
+    with pytest.raises(ZeroDivisionError), context:
+        raise ZeroDivisionError
+    assert two_threads() == {2}
+
+
+def test_threads_of_two_trainings_at_once(
+    two_threads: Callable[[], set[int]],
+) -> None:
+    """One begins and ends before the other: the limit doesn't stay behind."""
+    entered, may_leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with ops.threads_for(np.ones(2), 1e3):
+            entered.set()
+            may_leave.wait(60)
+
+    thread = threading.Thread(target=other)
+    with ops.threads_for(np.ones(2), 1e3):
+        thread.start()
+        assert entered.wait(60)
+        assert two_threads() == {1}
+    may_leave.set()
+    thread.join()
+    assert two_threads() == {2}
 
 
 def test_where_or_zero(backend: Backend) -> None:

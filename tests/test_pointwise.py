@@ -6,7 +6,6 @@ Every function that is decorated is found by walking the modules, and tested.
 import functools
 import importlib
 import inspect
-import math
 import os
 import pkgutil
 import subprocess
