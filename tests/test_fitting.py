@@ -589,6 +589,37 @@ def test_class_weights_of_strings_and_partial_fit(X: np.ndarray, y: np.ndarray) 
         )
 
 
+@pytest.mark.parametrize("kind", ["two", "three", "names", "labels", "outputs"])
+def test_class_weights_of_a_chunk_that_lacks_classes(
+    kind: str, X: np.ndarray, y: np.ndarray
+) -> None:
+    """They are judged by all classes; a list has a dict for each column."""
+    targets, class_weight = {
+        "two": (np.minimum(y, 1), {0: 5.0}),
+        "three": (y, {0: 5.0, 2: 2.0}),
+        "names": (np.asarray(["a", "bee", "c"])[y], {"bee": 5.0}),
+        "labels": (np.stack([y > 0, y > 1], axis=1) + 0, [{0: 5.0}, {1: 2.0}]),
+        "outputs": (np.stack([y, y > 1], axis=1), [{0: 5.0, 1: 2.0}, {1: 2.0}]),
+    }[kind]
+    chunk = y == 1
+    weights = compute_sample_weight(class_weight, targets)
+    options: dict[str, Any] = {"random_state": 0, "warm_start": True}
+    for method in ("fit", "partial_fit"):
+        clf = quick(MLPClassifier, class_weight=class_weight, **options)
+        clf.fit(X, targets)
+        getattr(clf, method)(X[chunk], targets[chunk])
+        desired = quick(MLPClassifier, **options)
+        desired.fit(X, targets, sample_weight=weights)
+        getattr(desired, method)(X[chunk], targets[chunk], sample_weight=weights[chunk])
+        assert_same_weights(clf, desired)
+    wrong = {7: 5.0} if isinstance(class_weight, dict) else [{7: 5.0}] * 2
+    clf.set_params(class_weight=wrong)
+    with pytest.raises(ValueError, match="are not in class_weight"):
+        clf.partial_fit(X, targets)
+    with pytest.raises(DataError, match=r"not in `self\.classes_`|Expected"):
+        clf.partial_fit(X, 7 + y)
+
+
 # --------------------------------------------------------------------------- the ends
 
 

@@ -97,15 +97,17 @@ def prepare(
     backend = _backend(twin, X, first=first)
     dtype = _dtype(twin, X, backend, first=first)
     network = _network(twin, X.shape[1], backend, dtype)
+    targets = twin._encode(y)
     weights, weights_val = (
         cast_weights(each, dtype_name(dtype))
         for each in twin._weigh(y, sample_weight, y_val)
     )
-    data = _move(twin, X, y, weights, backend, dtype)
+    data = _move(twin, X, targets, weights, backend, dtype)
     objective = Objective(network, twin._loss(data), twin.alpha)
     held_out = None
     if X_val is not None:
-        data_val = _move(twin, X_val, y_val, weights_val, backend, dtype)
+        targets = twin._encode(y_val)
+        data_val = _move(twin, X_val, targets, weights_val, backend, dtype)
         held_out = HeldOut(data_val, y_val, None)
     begin = _start if first else _resume
     run = Run(objective, data, begin(twin, network, backend, dtype), held_out=held_out)
@@ -187,7 +189,7 @@ def _network(
 def _move(
     estimator: Any,
     X: Array,
-    y: HostArray,
+    targets: HostArray,
     weights: HostArray | None,
     backend: Backend,
     dtype: DType,
@@ -204,10 +206,9 @@ def _move(
         )
         raise DataError(msg)
     numeric = dtype if estimator._numeric else None
-    targets = backend.asarray(estimator._encode(y), numeric)
     if weights is not None:
         weights = backend.asarray(weights, dtype)
-    return Data(X, targets, weights)
+    return Data(X, backend.asarray(targets, numeric), weights)
 
 
 # ------------------------------------------------------------------- anew, or further on

@@ -249,10 +249,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         if self.class_weight is None:
             return sample_weight, None
         labels = y if y_val is None else np.concatenate([y, y_val])
-        # "balanced" counts in y alone; where the weights are given nothing is counted.
-        rows = np.arange(y.shape[0]) if self.class_weight == "balanced" else None
-        weights = compute_sample_weight(self.class_weight, labels, indices=rows)
-        weights, weights_val = np.split(weights, [y.shape[0]])
+        ends = [y.shape[0], labels.shape[0]]
+        if self.class_weight == "balanced":  # counts in y alone
+            rows = np.arange(y.shape[0])
+            weights = compute_sample_weight("balanced", labels, indices=rows)
+        else:  # is judged by all classes, of which a chunk may lack some
+            labels = np.concatenate([labels, self._targets.every_class()])
+            weights = compute_sample_weight(self.class_weight, labels)
+        weights, weights_val, _ = np.split(weights, ends)
         if sample_weight is not None:
             weights = weights * sample_weight
         return weights, None if y_val is None else weights_val

@@ -1,7 +1,7 @@
 """The kinds of targets that a classifier knows, one small frozen class for each.
 
-All have the same face: `classes_`, `n_outputs` and `out_activation`, ``encode`` (on the
-host), ``loss``, and, from the network's outputs, ``log_proba``, ``proba``, ``decision``
+All have the same face: `classes_`, `n_outputs` and `out_activation`, ``encode`` and
+``every_class`` (on the host), ``loss``, and, from the network's outputs, ``log_proba``, ``proba``, ``decision``
 and ``predict``.
 """
 
@@ -18,6 +18,7 @@ from xpnet._namespace import (
     is_numpy_array,
     row_argmax,
     supports_dtype,
+    to_numpy,
 )
 from xpnet._targets._labels import HostArray, class_numbers, labels
 from xpnet._typing import Array
@@ -49,6 +50,10 @@ class Multiclass:
     def encode(self, y: HostArray) -> HostArray:
         """Return class numbers, (n_samples,) int32."""
         return class_numbers(self.classes_, y)
+
+    def every_class(self) -> HostArray:
+        """Return labels among which each class occurs, on the host."""
+        return to_numpy(self.classes_)
 
     @property
     def loss(self) -> Loss:
@@ -88,6 +93,10 @@ class Binary:
     def encode(self, y: HostArray) -> HostArray:
         """Return class numbers, (n_samples,) int32."""
         return class_numbers(self.classes_, y)
+
+    def every_class(self) -> HostArray:
+        """Return labels among which each class occurs, on the host."""
+        return to_numpy(self.classes_)
 
     @property
     def loss(self) -> Loss:
@@ -135,6 +144,10 @@ class Multilabel:
             )
             raise DataError(msg)
         return y.astype(bool)
+
+    def every_class(self) -> HostArray:
+        """Return labels among which each class occurs, on the host."""
+        return np.repeat([[0], [1]], self.n_outputs, axis=1)
 
     @property
     def loss(self) -> Loss:
@@ -188,6 +201,12 @@ class MultiOutput:
             raise DataError(msg)
         columns = zip(self.outputs, y.T, strict=True)
         return np.stack([output.encode(column) for output, column in columns], axis=1)
+
+    def every_class(self) -> HostArray:
+        """Return labels among which each class occurs, on the host."""
+        columns = [output.every_class() for output in self.outputs]
+        n_rows = max(map(len, columns))
+        return np.stack([np.resize(column, n_rows) for column in columns], axis=1)
 
     @property
     def loss(self) -> Loss:
