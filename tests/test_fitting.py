@@ -167,6 +167,35 @@ def test_classes_of_partial_fit(X: np.ndarray, y: np.ndarray) -> None:
     assert quick(MLPClassifier).partial_fit(X, labels).predict(X).shape == (60, 2)
 
 
+@few
+@pytest.mark.parametrize("kind", ["list", "tuple", "Series", "Index", "range", "array"])
+def test_classes_of_any_kind(
+    kind: str, backend: Backend, X: np.ndarray, y: np.ndarray
+) -> None:
+    pd = pytest.importorskip("pandas")
+    classes = {
+        "list": [2, 1, 0],
+        "tuple": (2, 1, 0),
+        "Series": pd.Series([3, 2, 1, 0])[1:],  # whose first has no number 0
+        "Index": pd.Index([2, 1, 0]),
+        "range": range(3),
+        "array": backend.asarray(np.asarray([2, 0, 1])),
+    }[kind]
+    clf = quick(MLPClassifier).partial_fit(backend.asarray(X), y, classes=classes)
+    clf.partial_fit(backend.asarray(X), y, classes=classes)
+    np.testing.assert_array_equal(to_numpy(clf.classes_), [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "classes", [[], np.empty(0), {0, 1, 2}, {0: 1, 1: 2}, 3, "abc", [[0, 1], []]]
+)
+def test_what_are_no_classes(classes: Any, X: np.ndarray, y: np.ndarray) -> None:
+    clf = quick(MLPClassifier)
+    with pytest.raises(DataError, match="Expected classes as an array or a list of"):
+        clf.partial_fit(X, y, classes=classes)
+    assert not hasattr(clf, "classes_")
+
+
 # -------------------------------------------------------------------- held-out samples
 
 
@@ -597,7 +626,7 @@ def test_class_weights_of_a_chunk_that_lacks_classes(
     targets, class_weight = {
         "two": (np.minimum(y, 1), {0: 5.0}),
         "three": (y, {0: 5.0, 2: 2.0}),
-        "names": (np.asarray(["a", "bee", "c"])[y], {"bee": 5.0}),
+        "names": (np.asarray(["a", "bee", "c"])[y], {"a": 5.0}),
         "labels": (np.stack([y > 0, y > 1], axis=1) + 0, [{0: 5.0}, {1: 2.0}]),
         "outputs": (np.stack([y, y > 1], axis=1), [{0: 5.0, 1: 2.0}, {1: 2.0}]),
     }[kind]

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from xpnet._mlp import BaseMLP
 from xpnet._namespace import asarray_like, to_numpy
 from xpnet._parameters import COMMON_CONSTRAINTS
-from xpnet._targets import ClassTargets, is_multilabel, learn, restore
+from xpnet._targets import ClassTargets, is_multilabel, learn, listed, restore
 from xpnet._typing import Array
 from xpnet._validation import HostArray, check_weights, check_y
 from xpnet.exceptions import DataError
@@ -308,11 +308,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
             raise DataError(msg)
         known = getattr(self, "classes_", None)
         if classes is not None:
-            several = np.ndim(classes[0]) > 0  # the classes of each output
-            parts = [
-                np.unique(to_numpy(x)) for x in (classes if several else [classes])
-            ]
-            classes = parts if several else parts[0]
+            classes = listed(classes)
+            parts = classes if isinstance(classes, list) else [classes]
             before = known if isinstance(known, list) else [known]
             if known is not None and not (
                 len(before) == len(parts)

@@ -7,7 +7,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from xpnet._namespace import is_array_api_obj, to_numpy
 from xpnet._targets._kinds import Binary, Multiclass, Multilabel, MultiOutput
-from xpnet._targets._labels import HostArray, place
+from xpnet._targets._labels import HostArray, distinct, listed, place
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
 
@@ -19,6 +19,7 @@ __all__ = [
     "Multilabel",
     "is_multilabel",
     "learn",
+    "listed",
     "of_classes",
     "place",
     "restore",
@@ -63,7 +64,7 @@ def learn(
     if y.ndim == 2:
         columns = y.T if classes is None else classes
         return MultiOutput(tuple(Multiclass(np.unique(column)) for column in columns))
-    return of_classes(np.unique(y if classes is None else np.asarray(classes)))
+    return of_classes(distinct(y if classes is None else classes))
 
 
 def restore(

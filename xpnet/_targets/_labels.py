@@ -1,5 +1,6 @@
 """Labels and their numbers: looked up on the host, and found again anywhere."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,9 +17,61 @@ from xpnet._namespace import (
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
 
-__all__ = ["HostArray", "class_numbers", "labels", "place"]
+__all__ = ["HostArray", "class_numbers", "distinct", "labels", "listed", "place"]
 
 HostArray: TypeAlias = np.ndarray[Any, Any]
+
+
+def distinct(y: Any) -> HostArray:
+    """Return the labels that occur, sorted.
+
+    Parameters
+    ----------
+    y : array or array-like, shape (n_samples,)
+        Labels, of any library.
+
+    Returns
+    -------
+    ndarray, shape (n_classes,)
+        On the host; strings of an object array in a dtype of their own.
+    """
+    classes = np.unique(to_numpy(y))
+    return np.asarray(classes.tolist()) if classes.dtype == object else classes
+
+
+def listed(classes: Any) -> HostArray | list[HostArray]:
+    """Check the classes that a user lists, and sort them.
+
+    Parameters
+    ----------
+    classes : array-like, shape (n_classes,), or list of them
+        Of any library; a list for several outputs.
+
+    Returns
+    -------
+    ndarray, shape (n_classes,), or list of them
+        On the host.
+
+    Raises
+    ------
+    ValueError
+        They are no such thing, or none.
+    """
+    if isinstance(classes, Sequence) and not isinstance(classes, (str, bytes)):
+        rows: Any = list(classes)
+    elif is_array_api_obj(classes) or hasattr(classes, "__array__"):  # a Series, say
+        rows = np.atleast_1d(to_numpy(classes))
+    else:
+        rows = []
+    several = len(rows) > 0 and np.ndim(rows[0]) > 0
+    parts = [distinct(each) for each in (rows if several else [rows])]
+    if not all(part.size for part in parts):
+        msg = (
+            "Expected classes as an array or a list of all labels there will be, for "
+            f"several outputs a list of them, got {classes!r}."
+        )
+        raise DataError(msg)
+    return parts if several else parts[0]
 
 
 def class_numbers(classes: Array, y: HostArray) -> HostArray:
