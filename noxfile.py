@@ -4,7 +4,7 @@ Examples::
 
     nox                          # lint, typecheck, tests
     nox -s tests -- -k softmax   # what stands behind -- goes to pytest
-    nox -s tests_backends        # adds torch and JAX
+    nox -s tests_backends        # adds torch, JAX and numba
     nox -s tests_cupy            # CuPy on a machine without a GPU
     nox -s docs
     nox -s agreement             # writes the table at the end of docs/backends.md
@@ -27,7 +27,7 @@ nox.options.reuse_existing_virtualenvs = True
 ROOT = Path(__file__).parent.resolve()
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 # What `tests_backends` is known to pass with; ranges are in pyproject.toml.
-TORCH, JAX = "torch==2.13.0", "jax==0.10.2"
+TORCH, JAX, NUMBA = "torch==2.13.0", "jax==0.10.2", "numba==0.68.1"
 # Whose users `bench` compares with, beside those of scikit-learn.
 PEERS = (TORCH, JAX, "optax==0.2.8", "skorch==1.4.0")
 # Whose insides tests/test_cupy_without_gpu.py looks into.
@@ -63,11 +63,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def tests_backends(session: nox.Session) -> None:
-    """Run the suite on torch and JAX too; none of them may be skipped."""
+    """Run the suite on torch and JAX too, with numba and a C++ compiler.
+
+    None of them may be skipped.
+    """
     _install(session, "test")
-    session.install(TORCH, JAX)
+    session.install(TORCH, JAX, NUMBA)
     require = ["--require-backend=torch", "--require-backend=jax"]
-    session.run("pytest", *require, *session.posargs)
+    env = {"XPNET_REQUIRE_COMPILERS": "1"}
+    session.run("pytest", *require, *session.posargs, env=env)
 
 
 @nox.session
