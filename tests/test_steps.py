@@ -26,7 +26,7 @@ from xpnet.network import Network
 from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.schedules import Constant
 from xpnet.testing import assert_close
-from xpnet.training import Data, Epoch, Objective, Plateau, Progress, train
+from xpnet.training import Data, Epoch, Objective, Plateau, Progress, steps, train
 
 on_jax = pytest.mark.parametrize("backend", ["jax"], indirect=True)
 
@@ -287,11 +287,35 @@ def test_it_is_not_compiled_where_that_is_not_wanted(
     assert loss.n_calls == 9
 
 
+@pytest.mark.parametrize(
+    ("backend", "compiled", "kind"),
+    [
+        ("jax", None, steps._PiecewiseSteps),
+        ("jax", True, steps._PiecewiseSteps),
+        ("jax", False, steps._FlatSteps),
+        ("numpy", True, steps._FlatSteps),
+        ("torch", None, steps._FlatSteps),
+    ],
+    indirect=["backend"],
+)
+def test_pieces_are_for_jaxs_compiler(
+    backend: Backend, compiled: bool | None, kind: type, problem: Problem
+) -> None:
+    here = problem.on(backend)
+    objective, sgd = Objective(here.network, softmax_cross_entropy), SGD()
+    data = Data(here.X, here.targets)
+    made = steps.make_steps(
+        objective, sgd, data, here.params, sgd.init(here.params), compiled=compiled
+    )
+    assert type(made) is kind
+    params, (velocity,) = made.result()
+    assert_close(params, here.params, factor=EXACT)
+    assert_close(velocity, 0.0 * here.params, factor=EXACT)
+
+
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count how often the step of an estimator runs as Python."""
-    from xpnet.training import steps  # noqa: PLC0415
-
     counted: list[int] = []
     plain = steps._piecewise_step
 
@@ -605,8 +629,6 @@ def test_ctrl_c_within_an_epoch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the first and in the second epoch of three steps: the estimator is fitted."""
-    from xpnet.training import steps  # noqa: PLC0415
-
     X, y = samples
     here, n_steps = backend.asarray(X), []
     for kind in (steps._FlatSteps, steps._PiecewiseSteps):
