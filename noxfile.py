@@ -32,6 +32,9 @@ TORCH, JAX, NUMBA = "torch==2.13.0", "jax==0.10.2", "numba==0.68.1"
 PEERS = (TORCH, JAX, "optax==0.2.8", "skorch==1.4.0")
 # Whose insides tests/test_cupy_without_gpu.py looks into.
 CUPY = "cupy-cuda13x==14.2.0"
+# What compiles its kernels, and what multiplies the matrices of a captured step.
+CUDA = [f"nvidia-cuda-{part}>=13,<14" for part in ("nvrtc", "runtime", "cccl")]
+NVMATH = "nvmath-python>=0.6"
 
 
 def _install(session: nox.Session, *groups: str, extras: str = "cli,plot") -> None:
@@ -77,7 +80,8 @@ def tests_backends(session: nox.Session) -> None:
 @nox.session
 def tests_cupy(session: nox.Session) -> None:
     """Run on CuPy without a GPU what can be: our code up to the first launch."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, "test"), CUPY)
+    test = nox.project.dependency_groups(PYPROJECT, "test")
+    session.install("-e", ".", *test, CUPY, *CUDA, NVMATH)
     module = "tests/test_cupy_without_gpu.py"
     env = {"XPNET_REQUIRE_CUPY_SHELLS": "1"}
     session.run("pytest", module, *session.posargs, env=env)
@@ -86,7 +90,7 @@ def tests_cupy(session: nox.Session) -> None:
 @nox.session
 def tests_gpu(session: nox.Session) -> None:
     """Run what needs a GPU, on CuPy; a skipped test is a failure."""
-    _install(session, "test", extras="cli,plot,cuda13")
+    _install(session, "test", extras="cli,plot,cuda13,graph")
     session.run("pytest", "-m", "gpu", "--require-backend=cupy", *session.posargs)
 
 
@@ -107,7 +111,8 @@ def gpu(session: nox.Session) -> None:
 
     What stands behind -- is installed to be compared with: torch 'jax[cuda13]'
     """
-    session.install("-e", ".", CUPY.replace("13x", "13x[ctk]"), *session.posargs)
+    cupy = CUPY.replace("13x", "13x[ctk]")
+    session.install("-e", ".[graph]", cupy, *session.posargs)
     session.run("python", "tests/gpu.py")
 
 
@@ -117,7 +122,7 @@ def bench(session: nox.Session) -> None:
 
     What stands behind -- chooses a part: nox -s bench -- --cases digits --repeats 3
     """
-    gpu = [CUPY.replace("13x", "13x[ctk]"), JAX.replace("jax", "jax[cuda13]")]
+    gpu = [CUPY.replace("13x", "13x[ctk]"), NVMATH, JAX.replace("jax", "jax[cuda13]")]
     extras = gpu if "cuda" in session.posargs else []
     session.install("-e", ".[fast]", *PEERS, *extras)
     env = {"PYTHONPATH": "tests"}

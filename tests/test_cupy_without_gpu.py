@@ -35,6 +35,7 @@ import numpy as np
 import pytest
 from problems import Problem
 from test_backend_consistency import arguments, functions_of
+from test_captured_step import FakeCublas
 from tolerances import TEN_STEPS
 
 import xpnet
@@ -50,7 +51,7 @@ from xpnet import (
 from xpnet import _namespace as ops
 from xpnet._pointwise import pointwise
 from xpnet._typing import Array
-from xpnet.backends import backend_of
+from xpnet.backends import _products, backend_of
 from xpnet.exceptions import BackendUnavailableError
 from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Dense, Network
@@ -708,7 +709,8 @@ def take_step(
 def test_steps(optimizer: Any, weighted: bool, buffered: bool, dtype: str) -> None:
     step = partial(take_step, optimizer=optimizer, weighted=weighted, buffered=buffered)
     seen, _ = like_numpy(step, dtype)
-    assert seen.launches.count("matmul") == 8  # 3 forward, 3 for dW, 2 for dX
+    # 3 forward, 3 for dW, 2 for dX, and the weights with themselves
+    assert seen.launches.count("matmul") == 9
     # With buffers the layers write into the gradient; nothing has to be joined.
     assert ("concat" in seen.launches) == (not buffered)
 
@@ -1002,6 +1004,37 @@ def test_launches_of_a_step(optimizer: Any, fused: int, unfused: int) -> None:
             steps.step(total, rows, numbers, 200)
             counts.append(len(seen.launches))
     assert counts == [fused, unfused]
+
+
+# ----------------------------------------------------------------------- captured step
+
+
+def test_constants_and_arguments_are_those_of_cublas() -> None:
+    """What tests/test_captured_step.py takes for granted of nvmath-python."""
+    import nvmath  # noqa: PLC0415
+    from nvmath.bindings import cublas  # noqa: PLC0415
+
+    kinds, computed = nvmath.CudaDataType, cublas.ComputeType
+    assert _products._TYPES["float32"][:2] == (kinds.CUDA_R_32F, computed.COMPUTE_32F)
+    assert _products._TYPES["float64"][:2] == (kinds.CUDA_R_64F, computed.COMPUTE_64F)
+    assert (cublas.Operation.N, cublas.Operation.T) == (False, True)
+    assert _products._DEFAULT_ALGORITHM in list(cublas.GemmAlgo)
+    words = str(cublas.gemm_ex.__doc__).partition("\n")[0].replace("intptr_t ", "")
+    names = inspect.signature(FakeCublas.gemm_ex).parameters
+    assert words.replace("int ", "") == f"gemm_ex({', '.join([*names][1:])})"
+    for name in ("create", "destroy", "set_stream", "set_workspace"):
+        assert f"{name}(" in str(getattr(cublas, name).__doc__)
+
+
+def test_without_a_gpu_a_captured_step_runs_eagerly() -> None:
+    """It is asked for, fails before anything has moved, and says so."""
+    clf = MLPClassifier((5,), batch_size=6, max_iter=2, tol=0.0, compiled=True)
+    with rehearsing() as seen:
+        X = seen.backend.asarray(np.ones((20, 4)), "float32")
+        with pytest.warns(RuntimeWarning, match="runs eagerly"):
+            for _ in clf.iter_fit(X, np.arange(20) % 3):
+                pass
+    assert clf.n_iter_ == 2
 
 
 # ----------------------------------------------------- the rehearsal notices what is wrong
