@@ -10,24 +10,30 @@ import datetime as dt
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Container, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
 from agreement import hardware, replaced, settings_of
-from tolerances import GPU_LOSSES
+from sklearn.exceptions import ConvergenceWarning
+from tolerances import GPU_LOSSES, GPU_STEPS
 
-from xpnet import Backend, available_backends, get_backend
-from xpnet._namespace import to_numpy
+from xpnet import Backend, MLPClassifier, _pointwise, available_backends, get_backend
+from xpnet._namespace import asarray_like, to_numpy
 from xpnet._typing import Array
+from xpnet.backends import compile_step
 from xpnet.exceptions import BackendUnavailableError
 from xpnet.functional import counter_hash, counter_uniform
 from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Network
 from xpnet.optimizers import Adam
-from xpnet.training import Objective, step_coefficients, training_step
+from xpnet.training import Data, Objective, step_coefficients, training_step
+from xpnet.training.steps import _flat_step
 
 PAGE = Path(__file__).parent.parent / "docs" / "gpu.md"
 MARK = "gpu"
@@ -40,6 +46,9 @@ SIZES = (
     ((784, 512, 512, 10), 128),
 )
 """Units and batch sizes whose steps are timed."""
+
+N_TIMED = 100
+"""Steps in a row."""
 
 
 class Answer(NamedTuple):
@@ -92,6 +101,77 @@ def take_steps(setup: Setup) -> list[Array]:
         )
         values.append(value)
     return values
+
+
+class _Everything(Container[Any]):
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+@contextmanager
+def array_code() -> Iterator[None]:
+    """Let nothing be fused."""
+    with mock.patch.object(_pointwise, "_not_fused", _Everything()):
+        yield
+
+
+def stepper(setup: Setup, *, compiled: bool) -> Callable[[], Array]:
+    """Return what takes all steps on one batch, and returns the sum of the losses."""
+    objective, params, state, X, targets, numbers = setup
+    static = (objective, ADAM)
+    step = compile_step(_flat_step, static, params, compiled=compiled)
+    data, out = Data(X, targets), objective.network.buffers(params, X.shape[0])
+    zero = asarray_like(np.zeros((), np.float32), params)
+
+    def run() -> Array:
+        after = params, state, zero
+        for coefficients in numbers:
+            after = step(*after, data, None, coefficients, out)
+        return after[2]
+
+    return run
+
+
+def training(
+    backend: Backend, seed: int, *, compiled: bool
+) -> tuple[MLPClassifier, Iterator[Any]]:
+    """Return a training of 100 steps, the last of each epoch on fewer rows."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(200, 20)), rng.integers(4, size=200)
+    clf = MLPClassifier(
+        (32,),
+        batch_size=64,
+        max_iter=25,
+        tol=0.0,
+        n_iter_no_change=25,
+        random_state=seed,
+        compiled=compiled,
+    )
+    return clf, clf.iter_fit(backend.asarray(X, "float32"), y)
+
+
+def finish(clf: MLPClassifier, epochs: Iterator[Any]) -> list[Array]:
+    """Train to the end; return weights and biases on the host."""
+    for _ in epochs:
+        pass
+    return [to_numpy(x) for x in (*clf.coefs_, *clf.intercepts_)]
+
+
+@contextmanager
+def no_falling_back() -> Iterator[None]:
+    """Make an error of the warning that a step runs eagerly."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def difference(actual: list[Array], desired: list[Array]) -> float:
+    """Return the largest error, relative to the largest magnitude of its array."""
+    return max(
+        float(np.max(np.abs(a - d)) / np.max(np.abs(d)))
+        for a, d in zip(actual, desired, strict=True)
+    )
 
 
 def usable(names: tuple[str, ...]) -> list[Backend]:
@@ -173,6 +253,91 @@ def products_are_not_captured(backend: Backend) -> Answer:
     return Answer(problem.startswith("NotImplementedError"), problem)
 
 
+def products_are_captured_by_cublas(backend: Backend) -> Answer:
+    """Are products captured by way of nvmath-python, and equal to CuPy's?"""
+    import cupy  # noqa: PLC0415
+    from nvmath.bindings import cublas  # noqa: PLC0415
+
+    from xpnet.backends._products import Products  # noqa: PLC0415
+
+    rng, worst = np.random.default_rng(0), 0.0
+    X, W, dZ = (
+        backend.asarray(rng.normal(size=shape), "float32")
+        for shape in ((200, 64), (64, 100), (200, 100))
+    )
+    stream = cupy.cuda.Stream(non_blocking=True)
+    cupy.cuda.get_current_stream().synchronize()
+    for a, b in ((X, W), (X.T, dZ), (dZ, W.T)):
+        with stream:
+            products = Products(cupy, cublas, stream)
+            out = products(a, b)
+            out.fill(0.0)
+            stream.synchronize()
+            stream.begin_capture()
+            try:
+                products(a, b, out)
+            finally:
+                graph = stream.end_capture()
+            graph.launch()
+            stream.synchronize()
+        worst = max(worst, difference([to_numpy(out)], [to_numpy(a @ b)]))
+    return Answer(worst < GPU_LOSSES, f"largest difference: {worst:.1e}")
+
+
+@no_falling_back()
+def fused_is_plain(backend: Backend) -> Answer:
+    """Do 100 steps of fused functions give what array code does?"""
+    with array_code():
+        desired = finish(*training(backend, 0, compiled=False))
+    actual = finish(*training(backend, 0, compiled=False))
+    worst = difference(actual, desired)
+    text = f"largest difference of weights: {worst:.1e}"
+    if unfused := {function.__name__ for function in _pointwise._not_fused}:
+        text += f"; not fused: {', '.join(sorted(unfused))}"
+    return Answer(worst < GPU_STEPS and not unfused, text)
+
+
+@no_falling_back()
+def captured_is_eager(backend: Backend) -> Answer:
+    """Do 100 captured steps, every fourth on fewer rows, give what eager ones do?"""
+    desired = finish(*training(backend, 0, compiled=False))
+    clf, epochs = training(backend, 0, compiled=True)
+
+    def with_junk() -> Iterator[Any]:
+        # What a graph's memory would be given to, if it weren't kept for the graph.
+        for epoch in epochs:
+            for n in (10, 1_000, 100_000):
+                backend.xp.full(n, float("nan"), dtype=backend.xp.float32)
+            yield epoch
+
+    worst = difference(finish(clf, with_junk()), desired)
+    return Answer(worst < GPU_STEPS, f"largest difference of weights: {worst:.1e}")
+
+
+@no_falling_back()
+def two_at_once(backend: Backend) -> Answer:
+    """Do two captured trainings disturb each other, taking turns or in two threads?"""
+    seeds = (1, 2)
+    desired = [finish(*training(backend, seed, compiled=False)) for seed in seeds]
+    pairs = [training(backend, seed, compiled=True) for seed in seeds]
+    for _ in zip(*(epochs for _, epochs in pairs), strict=True):
+        pass
+    turns = [finish(*pair) for pair in pairs]
+    with ThreadPoolExecutor(2) as pool:
+        threads = list(
+            pool.map(
+                lambda seed: finish(*training(backend, seed, compiled=True)), seeds
+            )
+        )
+    worst = {
+        how: max(map(difference, results, desired))
+        for how, results in (("in turns", turns), ("in threads", threads))
+    }
+    text = ", ".join(f"{how} {value:.1e}" for how, value in worst.items())
+    text = f"largest difference of weights: {text}"
+    return Answer(max(worst.values()) < GPU_STEPS, text)
+
+
 def clip_waits(backend: Backend) -> Answer:
     """Does ``xp.clip`` wait for the device, where ``xp.where`` doesn't?"""
     xp, x = backend.xp, backend.asarray(np.linspace(-2.0, 2.0, 20_000), "float32")
@@ -228,27 +393,45 @@ def microseconds(
 
 
 def step_times(cupy: Backend) -> Answer:
-    """How long does a training step take, in float32 with Adam, eager?"""
+    """How long does a training step take, in float32 with Adam?"""
     texts = []
     for sizes, batch_size in SIZES:
         times = []
-        for backend in (get_backend("numpy"), cupy, *usable(OTHERS)):
+        for backend in (get_backend("numpy"), *usable(OTHERS)):
             with settings_of(backend.name, "float32"):
-                setup = set_up(backend, sizes, batch_size, 100)
-                n_steps = len(setup.numbers)
-                time_of_all = microseconds(
+                setup = set_up(backend, sizes, batch_size, N_TIMED)
+                taken = microseconds(
                     lambda setup=setup: take_steps(setup)[-1], to_numpy, n_calls=3
                 )
-            times.append(f"{backend.name} {time_of_all / n_steps:.0f} µs")
+            times.append(f"{backend.name} {taken / N_TIMED:.0f} µs")
+        for how, taken in times_on_cupy(cupy, sizes, batch_size).items():
+            times.append(f"cupy {how} {taken:.0f} µs")
         units = "-".join(map(str, sizes))
         texts.append(f"{units}, batch {batch_size}: {', '.join(times)}")
     return Answer(expected=True, text="; ".join(texts))
+
+
+def times_on_cupy(
+    cupy: Backend, sizes: tuple[int, ...], batch_size: int
+) -> dict[str, float]:
+    """Return microseconds a step: as array code, fused, and as a graph."""
+    times = {}
+    for how in ("eager", "fused", "graph"):
+        with array_code() if how == "eager" else nullcontext():
+            setup = set_up(cupy, sizes, batch_size, N_TIMED)
+            run = stepper(setup, compiled=how == "graph")
+            times[how] = microseconds(run, to_numpy, n_calls=3) / N_TIMED
+    return times
 
 
 QUESTIONS: tuple[Callable[[Backend], Answer], ...] = (
     losses_agree,
     bits_agree,
     products_are_not_captured,
+    products_are_captured_by_cublas,
+    fused_is_plain,
+    captured_is_eager,
+    two_at_once,
     clip_waits,
     steps_never_wait,
     step_times,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import agreement
 import gpu
@@ -77,6 +78,42 @@ def test_steps_from_one_seed(backend: Backend) -> None:
     for value, expected in zip(values, desired, strict=True):
         moved = backend.asarray(np.asarray(expected), "float32")
         assert_close(value, moved, factor=TEN_STEPS)
+
+
+@pytest.mark.parametrize(
+    "question", [gpu.fused_is_plain, gpu.captured_is_eager, gpu.two_at_once]
+)
+def test_numpy_answers_as_well(question: Callable[[Backend], gpu.Answer]) -> None:
+    """It has nothing to fuse or capture; the questions themselves are asked rightly."""
+    answer = question(get_backend("numpy"))
+    assert answer.expected
+    assert "0.0e+00" in answer.text
+
+
+def test_another_answer_is_not_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlike(actual: list[Any], desired: list[Any]) -> float:
+        return max(
+            float(np.max(np.abs(a - 2 * d)))
+            for a, d in zip(actual, desired, strict=True)
+        )
+
+    monkeypatch.setattr(gpu, "difference", unlike)
+    assert not gpu.captured_is_eager(get_backend("numpy")).expected
+
+
+def test_steps_are_timed_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "N_TIMED", 2)
+    times = gpu.times_on_cupy(get_backend("numpy"), (5, 4, 3), 8)
+    assert list(times) == ["eager", "fused", "graph"]
+    assert all(time > 0.0 for time in times.values())
+
+
+@pytest.mark.parametrize("backend", WRITING, indirect=True)
+def test_a_stepper_takes_the_steps(backend: Backend) -> None:
+    sizes, batch_size = (5, 4, 3), 8
+    total = gpu.stepper(gpu.set_up(backend, sizes, batch_size, 3), compiled=False)()
+    values = gpu.take_steps(gpu.set_up(backend, sizes, batch_size, 3))
+    assert_close(total, sum(values) * float(batch_size), factor=TEN_STEPS)
 
 
 def test_the_page_names_the_card_or_claims_nothing() -> None:
