@@ -406,6 +406,17 @@ def test_score_takes_weights(X: np.ndarray, y: np.ndarray) -> None:
     assert type(clf.score(X, y)) is float
 
 
+@pytest.mark.parametrize("dtype", [str, object])
+def test_strings_are_no_numbers(dtype: Any, X: np.ndarray, y: np.ndarray) -> None:
+    """A score of 0 would hide that no label can be right."""
+    names = y.astype(str).astype(dtype)
+    clf, named = quick().fit(X, y), quick().fit(X, names)
+    for each, other in ((clf, names), (named, y)):
+        with pytest.raises(DataError, match="Mix of label input types"):
+            each.score(X, other)
+    assert clf.score(X, y.astype(object)) == named.score(X, names) == clf.score(X, y)
+
+
 # -------------------------------------------------------------------------- parameters
 
 PARAMETERS: dict[str, Any] = {

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score, make_scorer
 from sklearn.utils import compute_class_weight, compute_sample_weight
 from tolerances import EXACT, FITTED, ONE_PASS, ROUNDING, TRAJECTORY
 
@@ -435,6 +435,24 @@ def test_an_unknown_scoring(X: np.ndarray, y: np.ndarray) -> None:
         quick(MLPClassifier, early_stopping=True, scoring="speed").fit(X, y)
 
 
+def perfect(_y: np.ndarray, _predicted: np.ndarray) -> float:
+    return 1.0
+
+
+@both
+@pytest.mark.parametrize("metric", [accuracy_score, perfect])
+def test_a_metric_is_no_scorer(
+    cls: Any, metric: Any, X: np.ndarray, y: np.ndarray
+) -> None:
+    """It is refused before the first epoch."""
+    estimator = quick(cls, early_stopping=True, scoring=metric)
+    with pytest.raises(DataError, match=r"scorer\(estimator, X, y\).*make_scorer"):
+        estimator.fit(X, y)
+    assert not hasattr(estimator, "coefs_")
+    estimator.set_params(scoring=make_scorer(perfect)).fit(X, y)
+    assert estimator.best_validation_score_ == 1.0
+
+
 # ----------------------------------------------------------------------------- weights
 
 
@@ -720,6 +738,28 @@ def test_ctrl_c_within_partial_fit(
     assert seen[0].filename == __file__
     monkeypatch.undo()
     assert_same_weights(fitted, quick(cls).fit(X, y))
+
+
+@both
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_ctrl_c_within_the_first_epoch(
+    cls: Any, solver: str, X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first weights predict; a loss, of this fit or of one before, is not known."""
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    estimator = quick(cls, solver=solver)
+    again = quick(cls, solver=solver).fit(X, y)
+    monkeypatch.setattr(Adam, "update", interrupted)
+    monkeypatch.setattr(Objective, "value_and_gradient", interrupted)
+    for each in (estimator, again):
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            each.fit(X, y)
+        assert each.predict(X).shape == (60,)
+        assert (each.n_iter_, each.t_, each.loss_curve_) == (0, 0, [])
+        assert np.isnan(each.loss_)
 
 
 @both

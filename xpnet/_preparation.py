@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
 
 from xpnet._custom import check_activation
@@ -27,7 +26,7 @@ from xpnet._parameters import (
     make_schedule,
     warn_of_ignored,
 )
-from xpnet._run import HeldOut, Run
+from xpnet._run import HeldOut, Run, check_scorer
 from xpnet._targets import place
 from xpnet._typing import Array, DType
 from xpnet._validation import (
@@ -124,9 +123,8 @@ def prepare(
 def _check_parameters(estimator: Any) -> None:
     estimator._validate_params()
     warn_of_ignored(estimator)
-    scoring = estimator.scoring
-    if isinstance(scoring, str) and scoring != "loss":
-        get_scorer(scoring)  # an unknown name fails here, and not after an epoch
+    if estimator.scoring not in (None, "loss"):
+        check_scorer(estimator.scoring)
 
 
 def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
@@ -224,6 +222,7 @@ def _start(
     params = backend.asarray(network.flatten(drawn), dtype, copy=True)
     estimator.n_layers_ = len(network.layers) + 1
     estimator.t_ = 0
+    estimator.loss_ = math.nan  # until the first epoch is over
     estimator.loss_curve_ = []
     estimator.best_loss_ = None if estimator.early_stopping else math.inf
     estimator.validation_loss_curve_ = None

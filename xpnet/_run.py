@@ -17,9 +17,26 @@ from xpnet.backends import get_backend
 from xpnet.exceptions import DataError
 from xpnet.training import Data, Epoch, Objective, Progress
 
-__all__ = ["HeldOut", "Run", "without_warnings"]
+__all__ = ["HeldOut", "Run", "check_scorer", "without_warnings"]
 
 HostArray: TypeAlias = np.ndarray[Any, Any]
+
+
+def check_scorer(scoring: Any) -> None:
+    """Raise for an unknown name, or for what isn't called as a scorer is.
+
+    Else either would fail after an epoch.
+    """
+    scorer = get_scorer(scoring)
+    try:
+        signature(scorer).bind("estimator", "X", "y")
+    except TypeError as error:
+        msg = (
+            "scoring must be the name of a scorer, or a callable as scorer(estimator, "
+            f"X, y), which {scoring!r} is not: {error}. Of a metric, "
+            "sklearn.metrics.make_scorer makes one."
+        )
+        raise DataError(msg) from error
 
 
 @dataclass

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from xpnet._mlp import BaseMLP
 from xpnet._namespace import asarray_like, to_numpy
 from xpnet._parameters import COMMON_CONSTRAINTS
-from xpnet._targets import ClassTargets, is_multilabel, learn, listed, restore
+from xpnet._targets import ClassTargets, is_multilabel, is_text, learn, listed, restore
 from xpnet._typing import Array
 from xpnet._validation import HostArray, check_weights, check_y
 from xpnet.exceptions import DataError
@@ -131,7 +131,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         The objective of each epoch: the average over its steps of the value before
         each. For ``"lbfgs"`` the value after each iteration.
     loss_, best_loss_ : float
-        The last of them, and the least (None with `early_stopping`).
+        The last of them, NaN before there is one, and the least (None with
+        `early_stopping`).
     validation_loss_curve_, validation_scores_ : list of float, or None
         Loss, without the penalty, and score of the held-out samples at each epoch.
     best_validation_score_ : float or None
@@ -442,9 +443,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         if y.shape != predicted.shape:
             msg = f"Expected y of shape {tuple(predicted.shape)}, got {y.shape}."
             raise DataError(msg)
-        return _accuracy(
-            y, to_numpy(predicted), check_weights(sample_weight, predicted)
+        weights, predicted = (
+            check_weights(sample_weight, predicted),
+            to_numpy(predicted),
         )
+        if is_text(y) != is_text(predicted):  # nothing would be right, 1 nor "1"
+            msg = (
+                "Mix of label input types (string and number): the classifier has "
+                f"labels like {predicted.flat[0]!r}, and y like {y.flat[0]!r}."
+            )
+            raise DataError(msg)
+        return _accuracy(y, predicted, weights)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that several labels a sample are welcome."""

@@ -145,7 +145,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         The objective of each epoch: the average over its steps of the value before
         each. For ``"lbfgs"`` the value after each iteration.
     loss_, best_loss_ : float
-        The last of them, and the least (None with `early_stopping`).
+        The last of them, NaN before there is one, and the least (None with
+        `early_stopping`).
     validation_loss_curve_, validation_scores_ : list of float, or None
         Loss, without the penalty, and score of the held-out samples at each epoch.
     best_validation_score_ : float or None

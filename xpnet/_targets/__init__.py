@@ -7,7 +7,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from xpnet._namespace import is_array_api_obj, to_numpy
 from xpnet._targets._kinds import Binary, Multiclass, Multilabel, MultiOutput
-from xpnet._targets._labels import HostArray, distinct, listed, place
+from xpnet._targets._labels import HostArray, distinct, is_text, listed, place
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
 
@@ -18,6 +18,7 @@ __all__ = [
     "Multiclass",
     "Multilabel",
     "is_multilabel",
+    "is_text",
     "learn",
     "listed",
     "of_classes",

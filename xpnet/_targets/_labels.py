@@ -17,7 +17,15 @@ from xpnet._namespace import (
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
 
-__all__ = ["HostArray", "class_numbers", "distinct", "labels", "listed", "place"]
+__all__ = [
+    "HostArray",
+    "class_numbers",
+    "distinct",
+    "is_text",
+    "labels",
+    "listed",
+    "place",
+]
 
 HostArray: TypeAlias = np.ndarray[Any, Any]
 
@@ -37,6 +45,12 @@ def distinct(y: Any) -> HostArray:
     """
     classes = np.unique(to_numpy(y))
     return np.asarray(classes.tolist()) if classes.dtype == object else classes
+
+
+def is_text(y: HostArray) -> bool:
+    """Whether labels are strings, objects among them."""
+    strings = y.dtype == object and all(isinstance(label, str) for label in y.flat)
+    return y.dtype.kind == "U" or strings
 
 
 def listed(classes: Any) -> HostArray | list[HostArray]:
