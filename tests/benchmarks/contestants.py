@@ -24,6 +24,11 @@ def _xpnet(library: str, imports: str = "", **settings: tuple) -> Contestant:
     return Contestant(build, f"{imports}import xpnet", **settings)
 
 
+def _cupy(**options: bool) -> Contestant:
+    build = partial(peers.build_xpnet, library="cupy", **options)
+    return Contestant(build, "import cupy; import xpnet")
+
+
 def _torch(**options: bool | str) -> Contestant:
     return Contestant(partial(peers.build_torch, **options), "import torch")
 
@@ -55,9 +60,9 @@ CPU = {
 }
 
 GPU = {
-    "xpnet eager": _xpnet("cupy", "import cupy; ", env=(("XPNET_CUPY", "eager"),)),
-    "xpnet fused": _xpnet("cupy", "import cupy; ", env=(("XPNET_CUPY", "fused"),)),
-    "xpnet graph": _xpnet("cupy", "import cupy; ", env=(("XPNET_CUPY", "graph"),)),
+    "xpnet eager": _cupy(fused=False),
+    "xpnet fused": _cupy(),
+    "xpnet graph": _cupy(compiled=True),
     "torch eager": _torch(),
     "torch fused": _torch(fused=True),
     "torch reduce-overhead": _torch(fused=True, mode="reduce-overhead"),

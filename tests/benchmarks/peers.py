@@ -6,6 +6,7 @@ since each contestant has a process of its own.
 """
 # ruff: noqa: PLC0415
 
+import functools
 import importlib
 import math
 import os
@@ -60,6 +61,7 @@ def _estimator(estimator: Any, net: Net, to_own: Any, to_host: Any) -> Trainer:
             random_state=seed,
         )
         with warnings.catch_warnings(action="ignore"):  # that it could go on
+            warnings.filterwarnings("error", "The training step can't be compiled")
             classifier.fit(X, y)
         return Fitted(classifier.loss_, lambda X: to_host(classifier.predict(X)))
 
@@ -72,12 +74,26 @@ def build_sklearn(net: Net, device: str) -> Trainer:  # noqa: ARG001
     return _estimator(MLPClassifier, net, np.asarray, np.asarray)
 
 
-def build_xpnet(net: Net, device: str, *, library: str) -> Trainer:
-    from xpnet import MLPClassifier, get_backend
+def build_xpnet(
+    net: Net,
+    device: str,
+    *,
+    library: str,
+    compiled: bool | None = None,
+    fused: bool = True,
+) -> Trainer:
+    from xpnet import MLPClassifier, _pointwise, get_backend
 
+    if not fused:  # the process is this contestant's own
+
+        def as_array_code(function: Any, args: Any, out: Any, _: int) -> Any:
+            return function(*args) if out is None else function(*args, out=out)
+
+        _pointwise._on_cupy = as_array_code
+    estimator = functools.partial(MLPClassifier, compiled=compiled)
     name = f"{library}:{device}" if library in ("torch", "jax") else library
     to_host = get_backend("numpy").asarray
-    return _estimator(MLPClassifier, net, get_backend(name).asarray, to_host)
+    return _estimator(estimator, net, get_backend(name).asarray, to_host)
 
 
 # -------------------------------------------------------------------------------- torch
