@@ -1,7 +1,7 @@
-"""Where xpnet does what scikit-learn documents, not what it does.
+"""Where xpnet does otherwise than scikit-learn.
 
-Each test is a row of the table in ``docs/differences.md``. It runs on both libraries:
-on scikit-learn it is expected to fail, and may pass once that is mended there.
+Each test is a row of a table in ``docs/differences.md``. It runs on both libraries:
+on scikit-learn it is expected to fail, and may pass once that is changed there.
 """
 
 import pickle
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 import sklearn
 import sklearn.neural_network
 from sklearn.datasets import load_digits, load_iris, make_regression
@@ -19,6 +20,7 @@ from tolerances import GRADIENT
 
 import xpnet
 from xpnet import get_backend
+from xpnet.optimizers import Adam
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -31,7 +33,7 @@ pytestmark = [
         xpnet,
         pytest.param(
             sklearn.neural_network,
-            marks=pytest.mark.xfail(reason="scikit-learn's defect", strict=False),
+            marks=pytest.mark.xfail(reason="scikit-learn does otherwise", strict=False),
         ),
     ],
     ids=["xpnet", "sklearn"],
@@ -163,6 +165,22 @@ def test_divergence_stops_where_it_happens(
         clf.fit(X, y)
     assert clf.n_iter_ < 5
     assert "learning_rate_init" in str(caught.value)
+
+
+def test_divergence_with_early_stopping(
+    library: ModuleType, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """The weights of the best epoch are left."""
+    reg = library.MLPRegressor(
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1.0,
+        early_stopping=True,
+        random_state=0,
+    )
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        reg.fit(*digits)
+    assert np.all(np.isfinite(reg.coefs_[0]))
 
 
 def test_a_pickle_holds_the_weights_only(
@@ -310,3 +328,101 @@ def test_partial_fit_on_an_indicator_matrix(
     for _ in range(2):
         clf.partial_fit(X, labels, **({"classes": [0, 1, 2]} if given else {}))
     assert clf.predict(X).shape == labels.shape
+
+
+def test_ctrl_c_within_the_first_epoch(
+    library: ModuleType,
+    digits: tuple[np.ndarray, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    clf = library.MLPClassifier(max_iter=2).fit(*digits)
+    if library is xpnet:
+        monkeypatch.setattr(Adam, "update", interrupted)
+    else:
+        monkeypatch.setattr(library.MLPClassifier, "_backprop", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"):
+        clf.fit(*digits)
+    assert np.isnan(clf.loss_)
+
+
+# ------------------------------------------------------------------------- what is refused
+
+
+def test_one_class_is_refused(
+    library: ModuleType, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits
+    clf = library.MLPClassifier(max_iter=2)
+    clf.partial_fit(X, 0 * y, classes=[0, 1])
+    clf = library.MLPClassifier(max_iter=2)
+    with pytest.raises(ValueError, match="one class only"):
+        clf.fit(X, 0 * y)
+    with pytest.raises(ValueError, match="one class only"):
+        clf.partial_fit(X, 0 * y, classes=[0])
+
+
+def test_negative_weights_are_refused(
+    library: ModuleType, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    weights = np.linspace(-0.1, 1.0, 500)
+    with pytest.raises(ValueError, match="Negative values"):
+        library.MLPClassifier(max_iter=2).fit(*digits, sample_weight=weights)
+
+
+def test_negative_counts_are_refused(
+    library: ModuleType, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits
+    with pytest.raises(ValueError, match="must not be negative"):
+        library.MLPRegressor(loss="poisson", max_iter=2).fit(X, y - 1.0)
+
+
+def test_numbers_as_strings_are_refused(
+    library: ModuleType, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits[0].astype(str), digits[1]
+    clf = library.MLPClassifier(max_iter=2).fit(X.astype(object), y)
+    with pytest.raises(ValueError, match=r"not compatible with arrays of .*strings"):
+        clf.predict(X)
+    with pytest.raises(ValueError, match=r"not compatible with arrays of .*strings"):
+        clf.fit(X, y)
+
+
+@pytest.mark.parametrize("sizes", [(6,), (5, 5)])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_changed_sizes_are_refused(
+    library: ModuleType,
+    method: str,
+    sizes: tuple[int, ...],
+    digits: tuple[np.ndarray, np.ndarray],
+) -> None:
+    clf = library.MLPClassifier((5,), max_iter=2, warm_start=True).fit(*digits)
+    clf.set_params(hidden_layer_sizes=sizes)
+    with pytest.raises(ValueError, match="warm_start=False"):
+        getattr(clf, method)(*digits)
+
+
+# -------------------------------------------------------------- what answers look like
+
+
+def test_sparse_labels_are_answered_densely(
+    library: ModuleType, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits
+    labels = scipy.sparse.csr_array(np.stack([y > 3, y % 2 == 0], axis=1) + 0)
+    assert type(library.MLPClassifier(max_iter=2).fit(X, labels).predict(X)) is (
+        np.ndarray
+    )
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_answers_have_the_dtype_of_the_network(
+    library: ModuleType, kind: str, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    X, y = digits
+    estimator = getattr(library, kind)(max_iter=2).fit(X.astype(np.float32), y)
+    method = "predict" if kind == "MLPRegressor" else "predict_proba"
+    assert getattr(estimator, method)(X).dtype == np.float32

@@ -75,8 +75,10 @@ def test_every_difference_has_its_test():
     assert named == tests
 
 
-def test_every_row_of_the_table_of_differences_names_a_test():
+def test_every_row_of_the_tables_of_differences_names_a_test():
     page = (DOCS / "differences.md").read_text(encoding="utf-8")
-    _, _, *rows = [line for line in page.splitlines() if line.startswith("|")]
+    head = "| |", "| ---"
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    rows = [row for row in rows if not row.startswith(head)]
     assert rows
     assert all(re.search(r"`test_\w+` \|$", row) for row in rows)
