@@ -1022,3 +1022,25 @@ def test_sparse_samples_stay_on_the_host(
 ) -> None:
     with pytest.raises(DataError, match=r"Sparse X .* NumPy only.*toarray"):
         quick(cls, backend="strict").fit(scipy.sparse.csr_array(X), y)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_numbers_of_numpy_keep_float32(
+    solver: str, X: np.ndarray, y: np.ndarray
+) -> None:
+    """A grid hands in NumPy's float64, which is no weak number like Python's."""
+    numbers = {"alpha": 0.1, "learning_rate_init": 0.01}
+    numbers |= (
+        {"momentum": 0.8} if solver == "sgd" else {"beta_1": 0.8, "epsilon": 1e-6}
+    )
+    numbers = {"alpha": 0.1} if solver == "lbfgs" else numbers
+    plain, grid = (
+        quick(MLPClassifier, solver=solver, **settings).fit(X.astype(np.float32), y)
+        for settings in (
+            numbers,
+            {name: np.float64(number) for name, number in numbers.items()},
+        )
+    )
+    for actual, desired in zip(grid.coefs_, plain.coefs_, strict=True):
+        assert actual.dtype == np.float32
+        np.testing.assert_array_equal(actual, desired)

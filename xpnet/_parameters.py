@@ -162,9 +162,11 @@ def make_network(sizes: Sequence[int], activation: Any) -> Network:
 
 def make_optimizer(estimator: BaseEstimator) -> Optimizer:
     """Return the optimiser that the estimator's `solver` names."""
+    # A float64 of NumPy's, from a grid say, would make a float32 step one of float64.
     if estimator.solver == "sgd":
-        return SGD(estimator.momentum, estimator.nesterovs_momentum)
-    return Adam(estimator.beta_1, estimator.beta_2, estimator.epsilon)
+        return SGD(float(estimator.momentum), estimator.nesterovs_momentum)
+    betas = float(estimator.beta_1), float(estimator.beta_2)
+    return Adam(*betas, float(estimator.epsilon))
 
 
 def make_schedule(estimator: BaseEstimator) -> Schedule:

@@ -102,7 +102,7 @@ def prepare(
         for each in twin._weigh(y, sample_weight, y_val)
     )
     data = _move(twin, X, targets, weights, backend, dtype)
-    objective = Objective(network, twin._loss(data), twin.alpha)
+    objective = Objective(network, twin._loss(data), float(twin.alpha))
     held_out = None
     if X_val is not None:
         targets = twin._encode(y_val)
