@@ -97,7 +97,9 @@ def _jitted(
     import jax
 
     plain = functools.partial(step, *static.copy())
-    return jax.jit(plain, donate_argnums=(0, 1) if donate else ())
+    donated = (0, 1) if donate else ()
+    jitted: Callable[..., Any] = jax.jit(plain, donate_argnums=donated)
+    return jitted
 
 
 @functools.lru_cache(maxsize=64)
@@ -106,7 +108,10 @@ def _compiled_by_torch(
 ) -> Callable[..., Any]:
     import torch
 
-    return torch.compile(functools.partial(step, *static.copy()), dynamic=False)
+    compiled: Callable[..., Any] = torch.compile(
+        functools.partial(step, *static.copy()), dynamic=False
+    )
+    return compiled
 
 
 def _by_torch(step: Callable[..., Any], static: Constants, *args: Any) -> Any:
