@@ -3,14 +3,17 @@
 Its gradients are checked in ``test_gradients.py``.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from problems import WRITING, Problem
 from tolerances import EXACT, ONE_PASS
 
 from xpnet import Backend
+from xpnet._typing import Array
 from xpnet.functional import ACTIVATIONS
-from xpnet.losses import softmax_cross_entropy
+from xpnet.losses import softmax_cross_entropy, squared_error
 from xpnet.network import Dense, Network
 from xpnet.testing import assert_close
 from xpnet.training import Objective
@@ -162,3 +165,30 @@ def test_no_buffers_where_nothing_can_be_written(
     buffers = problem.network.buffers(problem.params, n_samples=8)
     assert buffers.d_params is None
     assert all(piece is None for layer in buffers.layers for piece in layer)
+
+
+class Squared:
+    def value(self, Z: Array) -> Array:
+        return Z * Z
+
+    def derivative(self, Z: Array) -> Array:
+        return 2.0 * Z
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "silu", Squared()])
+def test_the_last_layer_may_have_an_activation(
+    activation: Any, rng: np.random.Generator
+) -> None:
+    """Hints are hints: with buffers, and block by block, the numbers are the same."""
+    network = Network((Dense(2, 3, "tanh"), Dense(3, 2, activation)))
+    params, X = rng.normal(size=network.n_params), rng.normal(size=(2**17, 2))
+    weights = network.views(params)
+    desired, _ = network.forward(weights, X)
+    np.testing.assert_allclose(network.outputs(weights, X), desired, rtol=1e-12)
+
+    objective = Objective(network, squared_error)
+    targets = rng.normal(size=(5, 2))
+    out = network.buffers(params, 5)
+    _, plain = objective.value_and_gradient(params, X[:5], targets)
+    _, buffered = objective.value_and_gradient(params, X[:5], targets, out)
+    np.testing.assert_allclose(buffered, plain, rtol=1e-12)

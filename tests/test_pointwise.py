@@ -473,6 +473,25 @@ def test_a_loop_stays_inside_its_arrays(wrong: str, numba: Numba) -> None:
         assert np.all(frame == 9)
 
 
+@pytest.mark.parametrize(
+    ("Z", "out"),
+    [
+        (lambda x: x[:-1], lambda x: x[1:]),
+        (lambda x: x[1:], lambda x: x[:-1]),
+        (lambda x: x.reshape(4, 4).T, lambda x: x.reshape(4, 4)),
+        (lambda x: x[::-1], lambda x: x),
+    ],
+    ids=["behind", "before", "transposed", "reversed"],
+)
+def test_memory_that_overlaps_is_left_to_numpy(Z: Any, out: Any, numba: Numba) -> None:
+    """Which reads all of an argument before it writes."""
+    plain, looped = np.arange(16.0), np.arange(16.0)
+    relu.__wrapped__(Z(plain), out=out(plain))
+    relu(Z(looped), out=out(looped))
+    np.testing.assert_array_equal(looped, plain)
+    assert True not in numba.done
+
+
 def test_a_mistake_does_not_spoil_the_next_call(numba: Numba) -> None:
     with pytest.raises(TypeError, match="learning_rate"):
         _sgd(f4(3), f4(3))

@@ -260,9 +260,12 @@ def _is_numpys(xp: Namespace) -> bool:
 
 
 def _ones_like(x: Array, shape: tuple[int, ...]) -> Array:
-    if type(x) is np.ndarray:
+    if type(x) is np.ndarray and shape[0] <= _MANY:
         return _numpy_ones(shape, x.dtype)
     return array_namespace(x).ones(shape, dtype=x.dtype, device=device(x))
+
+
+_MANY = 2**14  # rows of a batch; what all samples need is not kept
 
 
 @functools.lru_cache(maxsize=16)  # nobody writes into them

@@ -251,8 +251,9 @@ class Network:
             saves_input = get_activation(layer.activation).saves_input
             Z = empty_like(params, A.shape) if saves_input else A
             last = len(layers) == len(self.layers) - 1
-            # The loss's gradient may take the place of the outputs.
-            dZ = A if last else empty_like(params, A.shape)
+            # The loss's gradient may take the place of outputs that nobody needs again.
+            replaced = last and layer.activation == "identity"
+            dZ = A if replaced else empty_like(params, A.shape)
             layers.append(LayerBuffers(Z, A, dZ, dX, dW, db))
             dX = dZ  # the next layer's dX is this layer's dA, then its dZ
         return Buffers(tuple(layers), d_params, params, self.views(params))
@@ -334,7 +335,9 @@ class Network:
         for (i, j), block in zip(cuts, blocks, strict=True):
             targets = [*(A[: j - i, :] for A in buffers), outputs[i:j, :]]
             hints = tuple(LayerBuffers(Z=A, A=A) for A in targets)
-            self.forward(weights, block, Buffers(hints))
+            result, _ = self.forward(weights, block, Buffers(hints))
+            if result is not targets[-1]:  # a hint is no more than that
+                outputs[i:j, :] = result
         return outputs
 
 

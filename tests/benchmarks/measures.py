@@ -1,7 +1,6 @@
 """What is measured: each function takes a runner, and returns what goes into JSON."""
 
 import itertools
-import os
 import subprocess
 import sys
 import time
@@ -166,13 +165,16 @@ def accuracy(runner: Runner) -> Found:
     }
 
 
+IN_MEMORY = 1.0
+"""Gigabytes of a memory map that are fitted from memory, too, to compare a step."""
+
+
 def mapped(runner: Runner, gigabytes: float) -> Found:
     """Fit an epoch on a memory map, and on the same rows in memory, as far as they fit."""
     case = CASES["mnist-100"]
     folder = str(prepare_large(gigabytes, runner.folder))
     request = case.request(runner.folder, data=folder, epochs=1)
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    rows = int(min(gigabytes * 1e9, available / 3)) // (4 * case.sizes[0])
+    rows = int(min(gigabytes, IN_MEMORY) * 1e9) // (4 * case.sizes[0])
 
     def fit(name: str, **settings: Any) -> Found:
         with runner.fresh(name) as worker:
@@ -185,7 +187,7 @@ def mapped(runner: Runner, gigabytes: float) -> Found:
         on_disk, in_memory = [], []
         for _ in range(runner.repeats):
             on_disk.append(fit(name, mapped=True, sample=True))
-            in_memory.append(fit(name, rows=rows))
+            in_memory.append(fit(name, rows=rows, sample=True))
         return {
             "mapped_microseconds": spread(each["microseconds"] for each in on_disk),
             "memory_microseconds": spread(each["microseconds"] for each in in_memory),

@@ -166,7 +166,8 @@ def growth_table(found: Found) -> str:
 
 
 def mapped_table(found: Found) -> str:
-    header = [f"memory map of {found['gigabytes']} GB", "µs a step", "in memory"]
+    in_memory = f"{found['rows_in_memory']:,} of the rows in memory"
+    header = [f"memory map of {found['gigabytes']} GB", "µs a step", in_memory]
     header += ["anonymous memory added, MB", "resident memory added, MB"]
     return table(
         header,

@@ -56,7 +56,7 @@ class _Loader:
         if self.compile is None:
             try:
                 from xpnet._pointwise._loops import compile_loop
-            except ImportError:
+            except Exception:  # noqa: BLE001 - not installed, or broken
                 self.absent = True
                 return None
             self.compile = compile_loop
@@ -149,7 +149,8 @@ def _on_cupy(
         try:
             result = _fuse(function, updates > 0, out is not None)(*hints, *args)
         except Exception:  # noqa: BLE001 - whatever tracing and compiling raise
-            result = function(*args)  # a mistake of the caller's raises here
+            named = {} if out is None else {"out": out}
+            result = function(*args, **named)  # a mistake of the caller's raises here
             _not_fused.add(function)
             return result
         targets = args[:updates] or hints

@@ -110,6 +110,33 @@ def _(x: Any, i: int, j: int, value: Any) -> Any:
     return {1: vector, 2: matrix}.get(x.ndim, nowhere)
 
 
+@_compile
+def _extent(x: Any) -> Any:
+    """Return the addresses between which an array lies."""
+    begin = end = x.ctypes.data
+    for n, stride in zip(x.shape, x.strides):  # noqa: B905 - numba has no strict
+        if stride < 0:
+            begin += (n - 1) * stride
+        else:
+            end += (n - 1) * stride
+    return begin, end + x.itemsize
+
+
+@_compile
+def _apart(x: Any, target: Any) -> Any:
+    """Whether two arrays share no memory."""
+    x_begin, x_end = _extent(x)
+    begin, end = _extent(target)
+    return x_end <= begin or end <= x_begin
+
+
+@_compile
+def _unharmed(x: Any, target: Any) -> Any:
+    """Whether each element is read before anything is written there."""
+    same = x.ctypes.data == target.ctypes.data and x.strides == target.strides
+    return same or _apart(x, target)
+
+
 @overload(_fits, strict=False)
 def _(x: Any, target: Any) -> Any:
     """Whether an argument can be read along with the target."""
@@ -118,11 +145,11 @@ def _(x: Any, target: Any) -> Any:
     if x.dtype != target.dtype or x.ndim > target.ndim:
         return lambda x, target: False
     if x.ndim == target.ndim:
-        return lambda x, target: x.shape == target.shape
+        return lambda x, target: x.shape == target.shape and _unharmed(x, target)
     return (
-        (lambda x, target: x.shape[0] == target.shape[1])
+        (lambda x, target: x.shape[0] == target.shape[1] and _apart(x, target))
         if x.ndim
-        else (lambda x, target: True)
+        else _apart
     )
 
 
