@@ -189,7 +189,9 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
     if type(a) is not np.ndarray:
         if is_sparse(a):
             return add(a @ b, 0.0, out=out)  # SciPy writes into nothing itself
-        product = matrix_product.get()
+        # torch's compiler can't look into a context variable.
+        torchs = array_api_compat.is_torch_array(a)
+        product = None if torchs else matrix_product.get()
         if product is not None and a.ndim == b.ndim == 2:
             return product(a, b, out)
     return _matmul(a, b, out=out)

@@ -149,7 +149,7 @@ def _(x: Any, target: Any) -> Any:
     return (
         (lambda x, target: x.shape[0] == target.shape[1] and _apart(x, target))
         if x.ndim
-        else _apart
+        else (lambda x, target: True)
     )
 
 
