@@ -5,7 +5,7 @@ order ``W1 … WL, b1 … bL``: an optimiser updates one array, and L-BFGS sees 
 it needs. The layers use its named views.
 """
 
-from __future__ import annotations  # torch compiles none that are evaluated
+from __future__ import annotations  # no compiler of steps has to evaluate them
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
