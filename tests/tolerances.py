@@ -40,6 +40,9 @@ GRADIENT = {"rtol": 1e-6, "atol": 1e-8}
 ROUNDING = {"rtol": 1e-14, "atol": 1e-16}
 """A few float64 operations on the host, in another order."""
 
+HINTED = {"rtol": 1e-12}  # 0
+"""A forward or backward pass in float64, in given buffers against without."""
+
 GPU_LOSSES = 1e-5
 """Twenty steps in float32 on a GPU, relative; not measured yet."""
 

@@ -1,8 +1,8 @@
 """The kinds of targets that a classifier knows, one small frozen class for each.
 
 All have the same face: `classes_`, `n_outputs` and `out_activation`, ``encode`` and
-``every_class`` (on the host), ``loss``, and, from the network's outputs, ``log_proba``, ``proba``, ``decision``
-and ``predict``.
+``every_class`` (on the host), ``loss``, and, from the network's outputs, ``log_proba``,
+``proba``, ``decision`` and ``predict``.
 """
 
 from dataclasses import dataclass
@@ -35,17 +35,11 @@ __all__ = ["Binary", "MultiOutput", "Multiclass", "Multilabel"]
 
 
 @dataclass(frozen=True, eq=False)
-class Multiclass:
-    """One class of several: a softmax over the classes."""
+class _OneClass:
+    """One class a sample."""
 
     classes_: Array
-    out_activation: ClassVar[str] = "softmax"
     stratify: ClassVar[bool] = True
-
-    @property
-    def n_outputs(self) -> int:
-        """One output a class."""
-        return int(self.classes_.shape[0])
 
     def encode(self, y: HostArray) -> HostArray:
         """Return class numbers, (n_samples,) int32."""
@@ -54,6 +48,18 @@ class Multiclass:
     def every_class(self) -> HostArray:
         """Return labels among which each class occurs, on the host."""
         return to_numpy(self.classes_)
+
+
+@dataclass(frozen=True, eq=False)
+class Multiclass(_OneClass):
+    """One class of several: a softmax over the classes."""
+
+    out_activation: ClassVar[str] = "softmax"
+
+    @property
+    def n_outputs(self) -> int:
+        """One output a class."""
+        return int(self.classes_.shape[0])
 
     @property
     def loss(self) -> Loss:
@@ -78,25 +84,15 @@ class Multiclass:
 
 
 @dataclass(frozen=True, eq=False)
-class Binary:
+class Binary(_OneClass):
     """One class of two: the logistic sigmoid of one output, for the second of them."""
 
-    classes_: Array
     out_activation: ClassVar[str] = "logistic"
-    stratify: ClassVar[bool] = True
 
     @property
     def n_outputs(self) -> int:
         """One output in all."""
         return 1
-
-    def encode(self, y: HostArray) -> HostArray:
-        """Return class numbers, (n_samples,) int32."""
-        return class_numbers(self.classes_, y)
-
-    def every_class(self) -> HostArray:
-        """Return labels among which each class occurs, on the host."""
-        return to_numpy(self.classes_)
 
     @property
     def loss(self) -> Loss:

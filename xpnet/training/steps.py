@@ -199,10 +199,9 @@ def _cut(
     """Cut flat vectors into W and b of each layer."""
     vectors = [params, *state]
     cut = [[array for pair in network.views(x) for array in pair] for x in vectors]
-    pieces, *states = cut
-    return pieces, [tuple(moments) for moments in zip(*states, strict=True)] or [
-        ()
-    ] * len(pieces)
+    pieces, *moments = cut
+    states = list(zip(*moments, strict=True)) if moments else [()] * len(pieces)
+    return pieces, states
 
 
 def _join(
