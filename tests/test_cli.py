@@ -315,9 +315,9 @@ def test_interrupted_before_the_first_epoch(monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c():
-    """In a process of its own, which gets the signal in the midst of training."""
+    """In a process of its own, which gets the signal in the midst of a long training."""
     process = subprocess.Popen(
-        [*XPNET, "train", "digits", "--hidden", "300,300", "--epochs", "100000"],
+        [*XPNET, "train", "digits", "--hidden", "1000,1000", "--epochs", "100000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
