@@ -11,6 +11,7 @@ import pkgutil
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -24,7 +25,9 @@ from xpnet import _namespace as ops
 from xpnet._pointwise import pointwise
 from xpnet.exceptions import DivergenceError
 from xpnet.functional import elu_backward, leaky_relu, relu, relu_backward
-from xpnet.network import _decay, _shift
+from xpnet.functional.activations import ACTIVATIONS
+from xpnet.losses.classification import _of_rows
+from xpnet.network import _decay, _shift, _shifted
 from xpnet.optimizers import _adam, _momentum, _sgd
 
 # ------------------------------------------------------------------- what is decorated
@@ -37,6 +40,7 @@ class Decorated(NamedTuple):
     function: Callable[..., Any]
     plain: Callable[..., Any]
     updates: int
+    columns: int
     has_loop: bool
     loops: dict[Any, Any]
 
@@ -53,11 +57,26 @@ def decorated(function: Callable[..., Any]) -> Decorated:
     return Decorated(
         function.__name__,
         function,
-        function.__wrapped__,
+        undecorated(function),
         known["updates"],
+        known["columns"],
         known["has_loop"],
         known["loops"],
     )
+
+
+def undecorated(function: Any) -> Any:
+    """Return the body, calling bodies where it calls others of its kind."""
+    body = function.__wrapped__
+    calls = {
+        name: undecorated(called)
+        for name, called in _pointwise.elementwise_calls(body).items()
+    }
+    cells = tuple(types.CellType(calls[name]) for name in body.__code__.co_freevars)
+    names = {**body.__globals__, **calls}
+    twin = types.FunctionType(body.__code__, names, body.__name__, None, cells)
+    twin.__kwdefaults__ = body.__kwdefaults__
+    return twin
 
 
 OWN_FILE = _pointwise.__file__
@@ -76,23 +95,23 @@ def find() -> Iterator[Decorated]:
                 and code.co_filename == OWN_FILE
             ):
                 yield decorated(member)
+    for name, (forward, _, saves_input) in ACTIVATIONS.items():
+        if _pointwise.is_pointwise(forward) and not saves_input:
+            yield decorated(_shifted(forward))._replace(name=f"shifted {name}")
 
 
 ALL = sorted(find(), key=lambda found: found.name)
 LOOPED = [found for found in ALL if found.has_loop]
 
 each = pytest.mark.parametrize("found", LOOPED, ids=lambda found: found.name)
-each_new = pytest.mark.parametrize(
-    "found",
-    [found for found in LOOPED if not found.updates],
-    ids=lambda found: found.name,
-)
 
 
 def test_all_are_found() -> None:
     names = {found.name for found in ALL}
     assert names >= {"relu", "tanh_backward", "mish", "_adam", "_sgd", "_shift"}
-    assert {found.name for found in LOOPED} >= {"relu", "_adam", "_shift", "_decay"}
+    looped = {found.name for found in LOOPED}
+    assert looped >= {"relu", "shifted relu", "_adam", "_shift", "_decay", "_of_rows"}
+    assert "shifted tanh" in names - looped
 
 
 # ------------------------------------------------------------------------------- numba
@@ -107,10 +126,12 @@ class Numba(NamedTuple):
 
 
 @functools.cache
-def compiled_once(function: Callable[..., Any], dtype: Any, updates: int) -> Any:
+def compiled_once(
+    function: Callable[..., Any], dtype: Any, updates: int, columns: int
+) -> Any:
     from xpnet._pointwise._loops import compile_loop  # noqa: PLC0415
 
-    return compile_loop(function, dtype, updates=updates)
+    return compile_loop(function, dtype, updates=updates, columns=columns)
 
 
 def forget_loops() -> None:
@@ -134,8 +155,10 @@ def numba(no_loops: Any, monkeypatch: pytest.MonkeyPatch) -> Numba:
     compiler_or_give_up("numba")
     watched = Numba(no_loops, [])
 
-    def compile_loop(function: Callable[..., Any], dtype: Any, *, updates: int) -> Any:
-        loop = compiled_once(function, dtype, updates)
+    def compile_loop(
+        function: Callable[..., Any], dtype: Any, *, updates: int, columns: int
+    ) -> Any:
+        loop = compiled_once(function, dtype, updates, columns)
 
         def watch(*arrays: Any) -> bool:
             watched.done.append(loop(*arrays))
@@ -163,9 +186,20 @@ NUMBERS = {
 }
 """Arguments that are numbers, and not as large as the others."""
 
-ROWS = {"b"}
+ROWS = {"b", "classes"}
 
 SHAPES = [(13,), (7, 5), (33, 64), (1, 1), (0,), (0, 3), (3, 0)]
+
+
+def with_shapes(all_found: list[Decorated], shapes: list[tuple[int, ...]]) -> Any:
+    """Parametrise by function and shape; columns stand beside matrices."""
+    pairs = [
+        pytest.param(found, shape, id=f"{found.name}-{shape}")
+        for found in all_found
+        for shape in shapes
+        if len(shape) == 2 or not found.columns
+    ]
+    return pytest.mark.parametrize(("found", "shape"), pairs)
 
 
 def specials(dtype: str) -> np.ndarray:
@@ -186,9 +220,13 @@ def arguments(found: Decorated, shape: tuple[int, ...], dtype: str) -> list[Any]
         drawn = rng.normal(size=shape).astype(dtype)
         extreme = rng.choice(specials(dtype), size=shape)
         array = np.where(rng.uniform(size=shape) < 0.5, drawn, extreme)
-        args.append(
-            array[0] if name in ROWS and array.ndim == 2 and len(array) else array
-        )
+        if name in {"classes", "codes"}:
+            array = rng.integers(3, size=shape).astype(np.int32)
+        if name in found.parameters[len(found.parameters) - found.columns :]:
+            array = array[:, :1] if array.shape[1] else np.ones((len(array), 1), dtype)
+        elif name in ROWS and array.ndim == 2 and len(array):
+            array = array[0]
+        args.append(array)
     return args
 
 
@@ -240,16 +278,14 @@ def check(
 # ------------------------------------------------------------------------ the same bits
 
 
-@each
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@with_shapes(LOOPED, SHAPES)
 def test_the_bits_are_the_bodys(
     found: Decorated, shape: tuple[int, ...], dtype: str, numba: Numba
 ) -> None:
     check(found, arguments(found, shape, dtype), hint(found, shape, dtype), numba)
 
 
-@each_new
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@with_shapes([found for found in LOOPED if not found.updates], SHAPES)
 def test_in_place(
     found: Decorated, shape: tuple[int, ...], dtype: str, numba: Numba
 ) -> None:
@@ -279,6 +315,13 @@ def test_numbers(found: Decorated, kind: str, dtype: str, numba: Numba) -> None:
     check(found, args, hint(found, (7, 5), dtype), numba)
 
 
+@pytest.mark.parametrize("share", [0.3, np.float32(0.3), np.asarray(0.3, np.float32)])
+def test_a_number_for_a_column(share: Any, numba: Numba) -> None:
+    found = next(found for found in LOOPED if found.name == "_of_rows")
+    args = [*arguments(found, (7, 5), "float32")[:-1], share]
+    check(found, args, {}, numba)
+
+
 LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "Fortran-ordered": np.asfortranarray,
     "every second column": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
@@ -287,9 +330,8 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@each
+@with_shapes(LOOPED, [(13,), (7, 5)])
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("shape", [(13,), (7, 5)], ids=str)
 def test_layouts(
     found: Decorated, layout: str, shape: tuple[int, ...], numba: Numba
 ) -> None:
@@ -382,6 +424,21 @@ MISFITS: dict[str, Callable[[], tuple[Any, list[Any], Any]]] = {
     "one row": lambda: (relu_backward, [f4(2, 3), f4(1, 3)], f4(2, 3)),
     "one column": lambda: (relu_backward, [f4(2, 3), f4(2, 1)], f4(2, 3)),
     "one number in a row": lambda: (_shift, [f4(2, 3), f4(1)], f4(2, 3)),
+    "a row for a column": lambda: (
+        _of_rows,
+        [f4(3, 3), f4(3, 3), f4(3, 3), f4(3), f4(3, 1), 0.1],
+        None,
+    ),
+    "a matrix for a column": lambda: (
+        _of_rows,
+        [f4(3, 3), f4(3, 3), f4(3, 3), f4(3, 3), f4(3, 1), 0.1],
+        None,
+    ),
+    "a column for a vector": lambda: (
+        _of_rows,
+        [f4(3), f4(3), f4(3), np.asarray(1.0, np.float32), f4(3), 0.1],
+        None,
+    ),
     "a wider number": lambda: (_sgd, [f4(3), f4(3), np.asarray(0.1)], None),
 }
 """NumPy computes with them: function, arguments, out."""
@@ -424,6 +481,11 @@ WRONG: dict[str, Callable[[], tuple[Any, list[Any], Any]]] = {
     "a read-only moment": lambda: (
         _momentum,
         [f4(3), read_only(f4(3)), f4(3), 0.1, 0.9],
+        None,
+    ),
+    "a short column": lambda: (
+        _of_rows,
+        [f4(3, 3), f4(3, 3), f4(3, 3), f4(2, 1), f4(3, 1), 0.1],
         None,
     ),
     "a list": lambda: (relu_backward, [f4(3), [1.0, 1.0, 1.0]], f4(3)),
@@ -516,9 +578,8 @@ def test_other_libraries_are_left_alone(backend: Any, numba: Numba) -> None:
 # --------------------------------------------------------------------- torch, on a CPU
 
 
-@each
+@with_shapes(LOOPED, [(13,), (7, 5), (0, 3)])
 @pytest.mark.parametrize("backend", ["torch"], indirect=True)
-@pytest.mark.parametrize("shape", [(13,), (7, 5), (0, 3)], ids=str)
 def test_torchs_memory_is_looped_over(
     found: Decorated, shape: tuple[int, ...], backend: Any, dtype: str, numba: Numba
 ) -> None:
@@ -527,8 +588,7 @@ def test_torchs_memory_is_looped_over(
     named = hint(found, shape, dtype)
     desired = results(found.plain, *copies(args), **named)
     given = [
-        backend.asarray(x, dtype, copy=True) if isinstance(x, np.ndarray) else x
-        for x in args
+        backend.asarray(x, copy=True) if isinstance(x, np.ndarray) else x for x in args
     ]
     out = {name: backend.asarray(np.zeros_like(x)) for name, x in named.items()}
     actual = results(found.function, *given, **out)

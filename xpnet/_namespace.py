@@ -54,6 +54,7 @@ __all__ = [
     "is_on_host",
     "is_sparse",
     "is_torch_namespace",
+    "is_traced",
     "is_writable",
     "matmul",
     "matrix_product",
@@ -62,17 +63,20 @@ __all__ = [
     "minimum",
     "multiply",
     "numpy_namespace",
+    "one_where",
     "row_argmax",
     "row_sum",
     "rows",
     "same_place",
     "sqrt",
     "subtract",
+    "sum_all",
     "sum_in_row",
     "supports_dtype",
     "tanh",
     "threads_for",
     "to_numpy",
+    "transposed",
     "where",
     "where_or_zero",
     "without_graph",
@@ -112,10 +116,15 @@ def array_namespace(*arrays: Array) -> Namespace:
     types = tuple(map(type, arrays))
     xp = _namespaces.get(types)
     if xp is None:
-        traced = any(t.__module__.startswith("cupy._core.") for t in types)
+        traced = any(map(is_traced, arrays))
         xp = _cupy() if traced else array_api_compat.array_namespace(*arrays)
         xp = _namespaces[types] = numpy_namespace if is_numpy_namespace(xp) else xp
     return xp
+
+
+def is_traced(x: Array) -> bool:
+    """Whether `x` is a variable with which cupy.fuse traces a function."""
+    return type(x).__module__.startswith("cupy._core.fusion")
 
 
 def _cupy() -> Namespace:
@@ -197,6 +206,20 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
     return _matmul(a, b, out=out)
 
 
+def transposed(W: Array) -> Array:
+    """Return the transpose, to be multiplied from the left.
+
+    NumPy's BLAS multiplies by a copy of few rows sooner than by a view of few columns:
+    128 x 10 by 10 x 512 in 17 µs instead of 27, with two threads of 121.
+    """
+    if type(W) is np.ndarray and W.shape[1] <= _FEW:
+        return np.ascontiguousarray(W.T)
+    return W.T
+
+
+_FEW = 16
+
+
 matrix_product: ContextVar[Callable[..., Array] | None] = ContextVar(
     "matrix_product", default=None
 )
@@ -258,7 +281,11 @@ def rows(x: Array, indices: Array) -> Array:
 
 
 def _is_numpys(xp: Namespace) -> bool:
-    return is_numpy_namespace(xp) or array_api_compat.is_array_api_strict_namespace(xp)
+    return (
+        xp is np
+        or is_numpy_namespace(xp)
+        or array_api_compat.is_array_api_strict_namespace(xp)
+    )
 
 
 def _ones_like(x: Array, shape: tuple[int, ...]) -> Array:
@@ -267,7 +294,7 @@ def _ones_like(x: Array, shape: tuple[int, ...]) -> Array:
     return array_namespace(x).ones(shape, dtype=x.dtype, device=device(x))
 
 
-_MANY = 2**14  # rows of a batch; what all samples need is not kept
+_MANY = 2**14  # numbers of a batch; what all samples need is not kept
 
 
 @functools.lru_cache(maxsize=16)  # nobody writes into them
@@ -289,6 +316,14 @@ def sum_in_row(x: Array) -> Array:
     if _is_numpys(xp):
         return xp.matmul(x, _ones_like(x, (x.shape[-1], 1)))
     return xp.sum(x, axis=-1, keepdims=True)
+
+
+def sum_all(x: Array) -> Array:
+    """Sum all numbers, ``(n_samples, n) -> ()``."""
+    xp, n = array_namespace(x), math.prod(x.shape)
+    if _is_numpys(xp) and n <= _MANY:
+        return xp.matmul(xp.reshape(x, (n,)), _ones_like(x, (n,)))
+    return xp.sum(x)
 
 
 def max_in_row(x: Array) -> Array:
@@ -313,6 +348,11 @@ def where_or_zero(condition: Array, x: Array, *, out: Array | None = None) -> Ar
     if out is None:
         return array_namespace(x).where(condition, x, 0.0)
     return multiply(x, condition, out=out)
+
+
+def one_where(condition: Array, like: Array) -> Array:
+    """Return 1 where `condition` holds, and 0 elsewhere, in the dtype of `like`."""
+    return array_namespace(like).astype(condition, like.dtype)
 
 
 def row_argmax(x: Array) -> Array:

@@ -7,6 +7,7 @@ What is compiled is the function's own body, so the numbers stay the same; on Nu
 do bit by bit.
 """
 
+import dis
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -19,10 +20,11 @@ from xpnet._namespace import (
     host_view,
     is_cupy_namespace,
     is_on_host,
+    is_traced,
 )
 from xpnet._typing import Array
 
-__all__ = ["pointwise"]
+__all__ = ["is_pointwise", "pointwise"]
 
 # One by one they cost a call of the C library each; NumPy has vector instructions.
 _SLOW_ALONE = {"exp", "expm1", "log", "log1p", "tanh", "logistic", "softplus"}
@@ -39,7 +41,13 @@ class _Loader:
         self.absent = False
 
     def loop(
-        self, function: Callable[..., Any], target: Array, updates: int, *, wait: bool
+        self,
+        function: Callable[..., Any],
+        target: Array,
+        updates: int,
+        columns: int,
+        *,
+        wait: bool,
     ) -> Callable[..., bool] | None:
         """Return `function` as a loop over its elements, or None where it doesn't pay.
 
@@ -60,13 +68,20 @@ class _Loader:
                 self.absent = True
                 return None
             self.compile = compile_loop
-        return self.compile(function, target.dtype, updates=updates)
+        return self.compile(function, target.dtype, updates=updates, columns=columns)
 
 
 _loader = _Loader()
 
 
-def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
+def is_pointwise(function: Any) -> bool:
+    """Whether a function has been decorated by :func:`pointwise`."""
+    return hasattr(function, "n_updates")
+
+
+def pointwise(
+    *, updates: int = 0, columns: int = 0
+) -> Callable[[Callable[..., Any]], Any]:
     """Fuse an elementwise function where a compiler is at hand.
 
     Parameters
@@ -74,13 +89,16 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
     updates : int, default=0
         How many of the first arguments the function assigns to, by ``+=`` and the like,
         and returns. With 0 it returns one new array, or writes into its hint ``out``.
+    columns : int, default=0
+        How many of the last arguments are columns (m, 1), or numbers.
 
     Returns
     -------
     callable
         A decorator. The function is array code: operators, and the operations of
         :mod:`xpnet._namespace` as ``ops``, on arrays of one shape and dtype, 0-d
-        arrays, Python floats, and rows (n,) that are broadcast against (m, n).
+        arrays, Python floats, and rows (n,) that are broadcast against (m, n). It may
+        call others of its kind.
 
     Examples
     --------
@@ -95,7 +113,7 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         loops: dict[tuple[Any, int], Any] = {}
-        has_loop = _SLOW_ALONE.isdisjoint(function.__code__.co_names)
+        has_loop = _SLOW_ALONE.isdisjoint(_names(function))
 
         signature = inspect.signature(function)
 
@@ -107,7 +125,7 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
             target = first if updates else out
             if target is not None and has_loop and looped(args, target):
                 return args[:updates] if updates > 1 else target
-            if is_cupy_namespace(array_namespace(first)):
+            if is_cupy_namespace(array_namespace(first)) and not is_traced(first):
                 return _on_cupy(function, args, out, updates)
             return function(*args) if out is None else function(*args, out=out)
 
@@ -124,7 +142,7 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
                 key = target.dtype, n_updates
                 loop = loops.get(key)
                 if loop is None:
-                    loop = _loader.loop(function, target, n_updates, wait=wait)
+                    loop = _loader.loop(function, target, n_updates, columns, wait=wait)
                     if loop is None:
                         return False
                     loops[key] = loop
@@ -132,9 +150,31 @@ def pointwise(*, updates: int = 0) -> Callable[[Callable[..., Any]], Any]:
             except Exception:  # noqa: BLE001 - numba's and torch's, before a loop
                 return False  # the function knows these arguments, or what is wrong
 
+        call.n_updates = updates  # type: ignore[attr-defined]
         return call
 
     return decorate
+
+
+def _names(function: Callable[..., Any]) -> set[str]:
+    """Return the names that a function and the elementwise ones it calls use."""
+    names = set(function.__code__.co_names)
+    for called in elementwise_calls(function).values():
+        names |= _names(called.__wrapped__)
+    return names
+
+
+def elementwise_calls(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the decorated functions that a function calls, by their names in it."""
+    code = function.__code__
+    known = {
+        step.argval: function.__globals__.get(step.argval)
+        for step in dis.get_instructions(code)
+        if step.opname == "LOAD_GLOBAL"
+    }
+    cells = function.__closure__ or ()
+    known |= {n: c.cell_contents for n, c in zip(code.co_freevars, cells, strict=True)}
+    return {name: value for name, value in known.items() if is_pointwise(value)}
 
 
 def _on_cupy(

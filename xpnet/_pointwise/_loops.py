@@ -5,6 +5,7 @@ on numbers under the name ``ops``, and its constants in the dtype of the arrays 
 would compute with a float32 and a Python float in float64).
 """
 
+import functools
 import types as python_types
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numba import config, njit, types
 from numba.extending import overload
 
+from xpnet._pointwise import elementwise_calls
 from xpnet._typing import DType
 
 __all__ = ["compile_loop"]
@@ -34,9 +36,16 @@ _ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "where_or_zero": lambda condition, x, out=None: x * condition,  # as on NumPy
 }
 _compile: Any = njit(error_model="numpy", nogil=True)
-OPS = python_types.ModuleType("ops_on_numbers")
-for _name, _operation in _ON_NUMBERS.items():
-    setattr(OPS, _name, _compile(_operation))
+
+
+@functools.cache
+def _ops(dtype: DType) -> python_types.ModuleType:
+    """Return the operations on numbers of a dtype."""
+    number, ops = dtype.type, python_types.ModuleType("ops_on_numbers")
+    one_where = {"one_where": lambda condition, like: number(condition)}
+    for name, operation in {**_ON_NUMBERS, **one_where}.items():
+        setattr(ops, name, _compile(operation))
+    return ops
 
 
 def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
@@ -45,6 +54,10 @@ def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
     def constant(value: Any) -> Any:
         return dtype.type(value) if isinstance(value, float) else value
 
+    calls = {
+        name: _on_numbers(called.__wrapped__, dtype)
+        for name, called in elementwise_calls(function).items()
+    }
     code = function.__code__
     n_hints = code.co_kwonlyargcount  # out=None, which numba takes by position only
     code = code.replace(
@@ -53,9 +66,10 @@ def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
         co_consts=tuple(constant(value) for value in code.co_consts),
     )
     names = {name: constant(value) for name, value in function.__globals__.items()}
-    names["ops"] = OPS
+    names |= {"ops": _ops(dtype), **calls}
+    closure = tuple(python_types.CellType(calls[name]) for name in code.co_freevars)
     twin = python_types.FunctionType(
-        code, names, function.__name__, (None,) * n_hints or None
+        code, names, function.__name__, (None,) * n_hints or None, closure
     )
     return _compile(twin)
 
@@ -68,9 +82,11 @@ def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
 
 def _shape(x: Any) -> Any: ...
 def _item(x: Any, i: int, j: int, like: Any) -> Any: ...
+def _in_column(x: Any, i: int, like: Any) -> Any: ...
 def _store(x: Any, i: int, j: int, value: Any) -> Any: ...
 def _fits(x: Any, target: Any) -> Any: ...
 def _takes(x: Any, target: Any) -> Any: ...
+def _column_fits(x: Any, target: Any) -> Any: ...
 
 
 @overload(_shape, strict=False)
@@ -92,6 +108,18 @@ def _(x: Any, i: int, j: int, like: Any) -> Any:
     if x.ndim == 0:
         return lambda x, i, j, like: x[()]
     return lambda x, i, j, like: number(0)
+
+
+@overload(_in_column, strict=False)
+def _(x: Any, i: int, like: Any) -> Any:
+    number = np.dtype(str(like.dtype)).type
+    if not isinstance(x, types.Array):
+        return lambda x, i, like: number(x)
+    if x.ndim == 2:
+        return lambda x, i, like: x[i, 0]
+    if x.ndim == 0:
+        return lambda x, i, like: x[()]
+    return lambda x, i, like: number(0)
 
 
 @overload(_store, strict=False)
@@ -142,7 +170,7 @@ def _(x: Any, target: Any) -> Any:
     """Whether an argument can be read along with the target."""
     if not isinstance(x, types.Array):
         return lambda x, target: True
-    if x.dtype != target.dtype or x.ndim > target.ndim:
+    if not _is_of(x, target) or x.ndim > target.ndim:
         return lambda x, target: False
     if x.ndim == target.ndim:
         return lambda x, target: x.shape == target.shape and _unharmed(x, target)
@@ -151,6 +179,23 @@ def _(x: Any, target: Any) -> Any:
         if x.ndim
         else (lambda x, target: True)
     )
+
+
+@overload(_column_fits, strict=False)
+def _(x: Any, target: Any) -> Any:
+    """Whether an argument is a column beside the target, or a number."""
+    if not isinstance(x, types.Array):
+        return lambda x, target: True
+    if not _is_of(x, target) or target.ndim != 2 or x.ndim not in (0, 2):
+        return lambda x, target: False
+    if x.ndim == 0:
+        return lambda x, target: True
+    return lambda x, target: x.shape == (target.shape[0], 1) and _apart(x, target)
+
+
+def _is_of(x: Any, target: Any) -> bool:
+    """Whether `x` has the target's dtype, or whole numbers, which are only compared."""
+    return x.dtype == target.dtype or isinstance(x.dtype, types.Integer)
 
 
 @overload(_takes, strict=False)
@@ -163,7 +208,7 @@ def _(x: Any, target: Any) -> Any:
 
 
 def compile_loop(
-    function: Callable[..., Any], dtype: DType, *, updates: int
+    function: Callable[..., Any], dtype: DType, *, updates: int, columns: int
 ) -> Callable[..., bool]:
     """Return the loop over the elements of an elementwise function.
 
@@ -177,6 +222,8 @@ def compile_loop(
         How many of the first arguments the results are written into; with 0 it is an
         array of its own, which comes first. (Where it came twice, the compiler would
         have to think that one element depends on another.)
+    columns : int
+        How many of the last arguments are columns (m, 1), or numbers.
 
     Returns
     -------
@@ -188,10 +235,17 @@ def compile_loop(
     outs = args[:updates] or ["out"]
     results = [f"r{k}" for k in range(len(outs))]
     target, params = outs[0], ", ".join(args if updates else ["out", *args])
-    items = ", ".join(f"item({x}, i, j, {target})" for x in args)
+    first_column = len(args) - columns
+    in_column = args[first_column:]
     fits = " and ".join(
         [f"takes({x}, {target})" for x in outs]
-        + [f"fits({x}, {target})" for x in args[updates:]]
+        + [f"fits({x}, {target})" for x in args[updates:first_column]]
+        + [f"column_fits({x}, {target})" for x in in_column]
+    )
+    once = "; ".join(f"c{x} = in_column({x}, i, {target})" for x in in_column)
+    items = ", ".join(
+        [f"item({x}, i, j, {target})" for x in args[:first_column]]
+        + [f"c{x}" for x in in_column]
     )
     stores = "; ".join(
         f"store({x}, i, j, {r})" for x, r in zip(outs, results, strict=True)
@@ -202,6 +256,7 @@ def loop({params}):
         return False
     n_rows, n_columns = shape({target})
     for i in range(n_rows):
+        {once or "pass"}
         for j in range(n_columns):
             {", ".join(results)} = function({items})
             {stores}
@@ -211,6 +266,8 @@ def loop({params}):
         "function": _on_numbers(function, dtype),
         "shape": _shape,
         "item": _item,
+        "in_column": _in_column,
+        "column_fits": _column_fits,
         "store": _store,
         "fits": _fits,
         "takes": _takes,

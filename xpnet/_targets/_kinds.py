@@ -23,7 +23,7 @@ from xpnet._namespace import (
 from xpnet._targets._labels import HostArray, class_numbers, labels
 from xpnet._typing import Array
 from xpnet.exceptions import DataError
-from xpnet.functional import log_sigmoid, log_softmax, one_hot, softmax
+from xpnet.functional import log_sigmoid, log_softmax, softmax
 from xpnet.losses import (
     Loss,
     multioutput_cross_entropy,
@@ -64,7 +64,7 @@ class Multiclass(_OneClass):
     @property
     def loss(self) -> Loss:
         """Cross-entropy with class numbers."""
-        return _softmax_loss
+        return softmax_cross_entropy
 
     def log_proba(self, outputs: Array) -> Array:
         """Return the logarithms of the classes' probabilities."""
@@ -235,17 +235,6 @@ class MultiOutput:
         ref = next((x for x in columns if is_numpy_array(x)), columns[0])
         columns = [asarray_like(column, ref) for column in columns]
         return array_namespace(ref).stack(columns, axis=1)
-
-
-def _softmax_loss(
-    logits: Array,
-    codes: Array,
-    weights: Array | None = None,
-    *,
-    out: Array | None = None,
-) -> tuple[Array, Array]:
-    targets = one_hot(codes, logits.shape[1], logits.dtype)
-    return softmax_cross_entropy(logits, targets, weights, out=out)
 
 
 def _sigmoid_loss(

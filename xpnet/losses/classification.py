@@ -8,10 +8,11 @@ probability is rounded to 0 and then put into a logarithm, and the gradient coll
 from collections.abc import Sequence
 
 from xpnet import _namespace as ops
-from xpnet._namespace import array_namespace
+from xpnet._namespace import array_namespace, device
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
-from xpnet.functional import log_softmax, logistic, one_hot
-from xpnet.losses.averages import average
+from xpnet.functional import logistic
+from xpnet.losses.averages import average, total_weight
 
 __all__ = [
     "multioutput_cross_entropy",
@@ -39,8 +40,9 @@ def softmax_cross_entropy(
     ----------
     logits : array, shape (n_samples, n_classes), floating dtype
         The scores Z before the softmax.
-    targets : array, shape (n_samples, n_classes), dtype of `logits`
-        One-hot rows, or probabilities that sum to 1 in each row.
+    targets : array, shape (n_samples,), integer dtype, or (n_samples, n_classes)
+        Class numbers from 0; or, of the dtype of `logits`, one-hot rows, or
+        probabilities that sum to 1 in each row.
     weights : array, shape (n_samples,), dtype of `logits`, optional
         Weights of the samples.
     out : array, optional
@@ -68,11 +70,55 @@ def softmax_cross_entropy(
     >>> d_logits
     array([[-0.5,  0.5]])
     """
-    log_probs = log_softmax(logits, out=out)  # (n_samples, n_classes)
-    losses = -ops.sum_in_row(targets * log_probs)[:, 0]  # (n_samples,)
-    d_logits = ops.exp(log_probs, out=out)  # A
-    d_logits -= targets
-    return average(losses, d_logits, weights)
+    xp = array_namespace(logits)
+    total = total_weight(logits, weights)
+    share = 1.0 / total if weights is None else (weights / total)[:, None]
+    shifted = ops.subtract(logits, ops.max_in_row(logits))  # (n_samples, n_classes)
+    powers = ops.exp(shifted, out=out)
+    sums = ops.sum_in_row(powers)  # (n_samples, 1)
+    columns = sums, xp.log(sums), share
+    if targets.ndim == 1:
+        classes = xp.arange(logits.shape[1], dtype=targets.dtype, device=device(logits))
+        losses, d_logits = _of_classes(
+            shifted, powers, classes, targets[:, None], *columns
+        )
+    else:
+        losses, d_logits = _of_rows(shifted, powers, targets, *columns)
+    return ops.sum_all(losses), d_logits
+
+
+@pointwise(updates=2, columns=3)
+def _of_rows(
+    shifted: Array,
+    powers: Array,
+    targets: Array,
+    sums: Array,
+    log_sums: Array,
+    share: Array | float,
+) -> tuple[Array, Array]:
+    """Turn shifted logits into ``-Y log A`` and powers into ``A - Y``, by their shares."""
+    shifted -= log_sums  # log A
+    shifted *= -targets
+    shifted *= share
+    powers /= sums  # A
+    powers -= targets
+    powers *= share
+    return shifted, powers
+
+
+@pointwise(updates=2, columns=4)
+def _of_classes(
+    shifted: Array,
+    powers: Array,
+    classes: Array,
+    codes: Array,
+    sums: Array,
+    log_sums: Array,
+    share: Array | float,
+) -> tuple[Array, Array]:
+    targets = ops.one_where(codes == classes, powers)
+    shifted, powers = _of_rows(shifted, powers, targets, sums, log_sums, share)
+    return shifted, powers
 
 
 def sigmoid_cross_entropy(
@@ -171,9 +217,8 @@ def multioutput_cross_entropy(
     loss, gradients, start = 0.0, [], 0
     for output, count in enumerate(n_classes):
         stop = start + count
-        targets = one_hot(codes[:, output], count, logits.dtype)
         block_loss, d_block = softmax_cross_entropy(
-            logits[:, start:stop], targets, weights
+            logits[:, start:stop], codes[:, output], weights
         )
         loss = loss + block_loss
         gradients.append(d_block)
