@@ -55,7 +55,7 @@ from xpnet.backends import _products, backend_of
 from xpnet.exceptions import BackendUnavailableError
 from xpnet.functional.activations import ACTIVATIONS
 from xpnet.losses import softmax_cross_entropy
-from xpnet.network import Dense, Network, _shifted
+from xpnet.network import Dense, Network
 from xpnet.optimizers import SGD, Adam, AdamW
 from xpnet.testing import assert_close
 from xpnet.training import Objective, training_step
@@ -810,9 +810,9 @@ def decorated() -> dict[str, Fused]:
             if member.__code__.co_filename == _pointwise.__file__:
                 updates = inspect.getclosurevars(member).nonlocals["updates"]
                 found[member.__name__] = Fused(member.__wrapped__, updates)
-    for name, (forward, _, saves_input) in ACTIVATIONS.items():
-        if _pointwise.is_pointwise(forward) and not saves_input:
-            found[f"shifted {name}"] = Fused(_shifted(forward).__wrapped__, 0)
+    for name, g in ACTIVATIONS.items():
+        if g.shifted is not None:
+            found[f"shifted {name}"] = Fused(g.shifted.__wrapped__, 0)
     return found
 
 
@@ -1006,17 +1006,14 @@ def test_launches_of_a_step(optimizer: Any, fused: int, unfused: int) -> None:
             )
             params = asarray(np.ones(network.n_params), "float32")
             steps = make_steps(
-                objective, optimizer, data, params, optimizer.init(params)
+                objective, optimizer, data, params, optimizer.init(params), 200
             )
-            rows = asarray(np.arange(200), "int32")
-            numbers = tuple(
-                asarray(np.asarray(x), "float32")
-                for x in optimizer.coefficients(0.1, 1)
-            )
+            table = np.asarray([optimizer.coefficients(0.1, 1)])
+            rows, numbers = asarray(np.arange(200), "int32"), asarray(table, "float32")
             total = asarray(np.asarray(0.0), "float32")
-            steps.step(total, rows, numbers, 200)  # makes the buffers
+            steps.take(total, rows, numbers, 200)  # makes the buffers
             seen.launches.clear()
-            steps.step(total, rows, numbers, 200)
+            steps.take(total, rows, numbers, 200)
             counts.append(len(seen.launches))
     assert counts == [fused, unfused]
 

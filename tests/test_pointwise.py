@@ -27,7 +27,7 @@ from xpnet.exceptions import DivergenceError
 from xpnet.functional import elu_backward, leaky_relu, relu, relu_backward
 from xpnet.functional.activations import ACTIVATIONS
 from xpnet.losses.classification import _of_rows
-from xpnet.network import _decay, _shift, _shifted
+from xpnet.network import _decay, _shift
 from xpnet.optimizers import _adam, _momentum, _sgd
 
 # ------------------------------------------------------------------- what is decorated
@@ -95,9 +95,9 @@ def find() -> Iterator[Decorated]:
                 and code.co_filename == OWN_FILE
             ):
                 yield decorated(member)
-    for name, (forward, _, saves_input) in ACTIVATIONS.items():
-        if _pointwise.is_pointwise(forward) and not saves_input:
-            yield decorated(_shifted(forward))._replace(name=f"shifted {name}")
+    for name, g in ACTIVATIONS.items():
+        if g.shifted is not None:
+            yield decorated(g.shifted)._replace(name=f"shifted {name}")
 
 
 ALL = sorted(find(), key=lambda found: found.name)

@@ -194,6 +194,25 @@ def test_batches(
 
 
 @on_jax
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_steps_at_once(
+    at_once: int,
+    shuffle: bool,
+    backend: Backend,
+    problem: Problem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three steps an epoch, the last on fewer rows, in one call or several."""
+    monkeypatch.setattr(steps._PiecewiseSteps, "at_once", at_once)
+    actual, desired = (
+        run(problem.on(backend), batch_size=3, compiled=compiled, shuffle=shuffle)
+        for compiled in (None, False)
+    )
+    check_same(actual, desired, backend, "float64")
+
+
+@on_jax
 @pytest.mark.parametrize(
     "loss", [squared_error, partial(huber, delta=0.5)], ids=["squared", "huber"]
 )
@@ -309,7 +328,7 @@ def test_pieces_are_for_jaxs_compiler(
     objective, sgd = Objective(here.network, softmax_cross_entropy), SGD()
     data = Data(here.X, here.targets)
     made = steps.make_steps(
-        objective, sgd, data, here.params, sgd.init(here.params), compiled=compiled
+        objective, sgd, data, here.params, sgd.init(here.params), 3, compiled=compiled
     )
     assert type(made) is kind
     params, (velocity,) = made.result()
@@ -321,13 +340,13 @@ def test_pieces_are_for_jaxs_compiler(
 def traces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count how often the step of an estimator runs as Python."""
     counted: list[int] = []
-    plain = steps._piecewise_step
+    plain = steps._piecewise_steps
 
     def step(*args: Any) -> Any:
         counted.append(1)
         return plain(*args)
 
-    monkeypatch.setattr(steps, "_piecewise_step", step)
+    monkeypatch.setattr(steps, "_piecewise_steps", step)
     return counted
 
 
@@ -636,7 +655,7 @@ def test_ctrl_c_within_an_epoch(
     X, y = samples
     here, n_steps = backend.asarray(X), []
     for kind in (steps._FlatSteps, steps._PiecewiseSteps):
-        plain = kind.step
+        plain = kind.take
 
         def step(self: Any, *args: Any, plain: Any = plain) -> Any:
             total = plain(self, *args)
@@ -645,7 +664,9 @@ def test_ctrl_c_within_an_epoch(
                 raise KeyboardInterrupt
             return total
 
-        monkeypatch.setattr(kind, "step", step)
+        monkeypatch.setattr(kind, "take", step)
+    monkeypatch.setattr(steps, "_MANY", 1)
+    monkeypatch.setattr(steps._PiecewiseSteps, "at_once", 1)
     clf = classifier(max_iter=5)
     with pytest.warns(UserWarning, match="interrupted by user"):
         clf.fit(here, y)

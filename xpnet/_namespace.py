@@ -44,6 +44,7 @@ __all__ = [
     "dtype_name",
     "empty_like",
     "exp",
+    "fold",
     "from_numpy",
     "host_view",
     "is_array_api_obj",
@@ -390,6 +391,42 @@ def _jitted_cut(shapes: tuple[tuple[int, ...], ...]) -> Callable[..., list[Array
 
     jitted: Callable[..., list[Array]] = jax.jit(lambda vector: _cut(vector, shapes))
     return jitted
+
+
+def fold(step: Callable[[Any, Any], Any], carry: Any, batches: tuple[Any, Any]) -> Any:
+    """Take a step with each row of two arrays, and hand the result to the next.
+
+    JAX's compiler gets it as one loop, whose body is compiled once.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(carry, (x, y)) -> carry``.
+    carry : tuple
+        What the first step is given.
+    batches : (array or None, array)
+        Of as many rows each; None is None in each step.
+
+    Returns
+    -------
+    tuple
+        What the last step returns.
+    """
+    first, second = batches
+    if is_jax_traced(second):
+        import jax
+
+        return jax.lax.scan(lambda x, y: (step(x, y), None), carry, batches)[0]
+    for i in range(second.shape[0]):
+        carry = step(carry, (None if first is None else first[i, ...], second[i, ...]))
+    return carry
+
+
+def is_jax_traced(x: Array) -> bool:
+    """Whether JAX's compiler is tracing a function with `x`."""
+    return array_api_compat.is_jax_array(x) and isinstance(
+        x, sys.modules["jax"].core.Tracer
+    )
 
 
 def empty_like(x: Array, shape: tuple[int, ...]) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations  # no compiler of steps has to evaluate them
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -20,7 +20,7 @@ from xpnet._namespace import (
     empty_like,
     is_writable,
 )
-from xpnet._pointwise import is_pointwise, pointwise
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 from xpnet.functional import get_activation
 
@@ -114,11 +114,12 @@ class Dense:
         """
         g = get_activation(self.activation)
         Z = ops.matmul(X, W, out=out.Z)  # (n_samples, fan_out)
-        if g.saves_input:
-            Z = saved = _shift(Z, b, out=out.Z)
+        if g.shifted is None:
+            Z = _shift(Z, b, out=out.Z)
             A = g.forward(Z, out=out.A)
         else:
-            A = saved = _shifted(g.forward)(Z, b, out=out.A)
+            A = g.shifted(Z, b, out=out.A)
+        saved = Z if g.saves_input else A
 
         def backward(
             dA: Array, *, input_gradient: bool = True
@@ -350,16 +351,6 @@ class Network:
 @pointwise()
 def _shift(Z: Array, b: Array, *, out: Array | None = None) -> Array:
     return ops.add(Z, b, out=out)
-
-
-@lru_cache
-def _shifted(forward: Callable[..., Array]) -> Callable[..., Array]:
-    """Return ``forward(Z + b)``, as one elementwise function where it is one."""
-
-    def shifted(Z: Array, b: Array, *, out: Array | None = None) -> Array:
-        return forward(ops.add(Z, b, out=out), out=out)
-
-    return pointwise()(shifted) if is_pointwise(forward) else shifted
 
 
 @pointwise(updates=1)

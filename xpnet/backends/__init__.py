@@ -16,7 +16,7 @@ from xpnet._namespace import (
 )
 from xpnet._typing import Array, Device, DType, Namespace
 from xpnet.backends._libraries import LIBRARIES
-from xpnet.backends._steps import compile_step, compiles_by_default
+from xpnet.backends._steps import captures, compile_step, compiles_by_default
 from xpnet.exceptions import BackendUnavailableError, UnknownBackendError
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "BackendStatus",
     "available_backends",
     "backend_of",
+    "captures",
     "compile_step",
     "compiles_by_default",
     "get_backend",

@@ -1,6 +1,6 @@
-"""CuPy's training step as a CUDA graph: one launch where there were some forty.
+"""CuPy's training steps as a CUDA graph: one launch where there were some thirty a step.
 
-The step is captured once for each batch size, and replayed. A graph knows addresses, and
+Steps are captured once for each number of rows, and replayed. A graph knows addresses, and
 no arrays: it reads what changes from step to step from arrays of its own, and works on
 memory that nobody else is given.
 
@@ -18,8 +18,6 @@ from xpnet.exceptions import MissingDependencyError
 
 __all__ = ["CapturedStep", "captured"]
 
-_WARM_UPS = 3
-
 
 def captured(step: Callable[..., Any]) -> "CapturedStep":
     """Return a training step that runs as a CUDA graph.
@@ -27,8 +25,8 @@ def captured(step: Callable[..., Any]) -> "CapturedStep":
     Parameters
     ----------
     step : callable
-        ``step(params, state, total, data, rows, numbers, out)``, as the steps of an
-        epoch take it; it returns parameters, state and total afterwards.
+        ``step(params, state, total, data, rows, numbers, plan)``, one step or more, as
+        an epoch takes them; it returns parameters, state and total afterwards.
 
     Returns
     -------
@@ -67,18 +65,18 @@ class CapturedStep:
         total: Array,
         data: Any,
         rows: Any,
-        numbers: tuple[Array, ...],
-        out: Any,
+        numbers: Array,
+        plan: Any,
     ) -> tuple[Array, tuple[Array, ...], Array]:
         """Take a step, in place."""
         cupy, cublas = self.libraries()
         if isinstance(rows, slice):
             rows = cupy.arange(rows.start, rows.stop, dtype="int32")
         n_rows = None if rows is None else rows.shape[0]
-        key = (n_rows, id(params), *map(id, state), id(data), id(out))
+        key = (n_rows, id(params), *map(id, state), id(data), id(plan))
         graph = self.graphs.get(key)
         if graph is None:
-            args = (params, state, total, data, rows, numbers, out)
+            args = (params, state, total, data, rows, numbers, plan)
             graph = self.graphs[key] = _Graph(self.step, args, cupy, cublas)
         return graph.replay(total, rows, numbers)
 
@@ -89,17 +87,17 @@ class _Graph:
     def __init__(
         self, step: Callable[..., Any], args: tuple[Any, ...], cupy: Any, cublas: Any
     ) -> None:
-        params, state, total, data, rows, numbers, out = args
+        params, state, total, data, rows, numbers, plan = args
         self.total = total.copy()
         self.rows = None if rows is None else rows.copy()
-        self.numbers = tuple(number.copy() for number in numbers)
+        self.numbers = numbers.copy()
         self.params, self.state = params, state
-        self.kept = data, out
+        self.kept = data, plan
         written = [params, *state, self.total]
 
         def once() -> None:
             params, state, total = step(
-                self.params, self.state, self.total, data, self.rows, self.numbers, out
+                self.params, self.state, self.total, data, self.rows, self.numbers, plan
             )
             for x, result in zip(written, [params, *state, total], strict=True):
                 if result is not x:
@@ -114,8 +112,7 @@ class _Graph:
             self.products = Products(cupy, cublas, stream)
             with multiplying(self.products):
                 try:
-                    for _ in range(_WARM_UPS):  # compiles kernels, loads libraries
-                        once()
+                    once()  # compiles kernels, loads libraries
                 finally:
                     for x, old in zip(written, before, strict=True):
                         x[...] = old
@@ -127,10 +124,10 @@ class _Graph:
                     self.graph = stream.end_capture()
 
     def replay(
-        self, total: Array, rows: Array | None, numbers: tuple[Array, ...]
+        self, total: Array, rows: Array | None, numbers: Array
     ) -> tuple[Array, tuple[Array, ...], Array]:
         """Take the step with other numbers, on the current stream."""
-        own, given = [self.total, *self.numbers], [total, *numbers]
+        own, given = [self.total, self.numbers], [total, numbers]
         if self.rows is not None:
             own, given = [*own, self.rows], [*given, rows]
         for x, value in zip(own, given, strict=True):

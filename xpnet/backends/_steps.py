@@ -14,7 +14,7 @@ from xpnet._namespace import (
 from xpnet._typing import Array
 from xpnet.backends._constants import Constants
 
-__all__ = ["compile_step", "compiles_by_default"]
+__all__ = ["captures", "compile_step", "compiles_by_default"]
 
 
 def compiles_by_default(ref: Array) -> bool:
@@ -31,6 +31,22 @@ def compiles_by_default(ref: Array) -> bool:
         True for JAX, where that pays from the first epoch on.
     """
     return is_jax_namespace(array_namespace(ref))
+
+
+def captures(ref: Array) -> bool:
+    """Whether compiled steps on arrays like `ref` are captured as a graph.
+
+    Parameters
+    ----------
+    ref : array
+        Of the library in question.
+
+    Returns
+    -------
+    bool
+        True for CuPy.
+    """
+    return is_cupy_namespace(array_namespace(ref))
 
 
 def compile_step(
@@ -83,7 +99,7 @@ def compile_step(
     if is_torch_namespace(xp) and compiled:
         by_torch = functools.partial(_by_torch, step, Constants(*static))
         return _Guarded(plain, by_torch)
-    if is_cupy_namespace(xp) and compiled:
+    if captures(ref) and compiled:
         from xpnet.backends._graph import captured
 
         return _Guarded(plain, captured(plain))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from xpnet import _namespace as ops
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 from xpnet.functional import exponential, gated, rectifiers, sigmoids
 
@@ -19,17 +20,27 @@ class Activation(NamedTuple):
     """``dZ = backward(dA, saved, out=None)``"""
     saves_input: bool = False
     """Whether `saved` is Z; else it is A, and A may be written over Z."""
+    shifted: Callable[..., Array] | None = None
+    """``A = shifted(Z, b, out=None)``: ``forward(Z + b)`` in one, where they fuse."""
+
+
+def _fused(forward: Callable[..., Array], backward: Callable[..., Array]) -> Activation:
+    @pointwise()
+    def shifted(Z: Array, b: Array, *, out: Array | None = None) -> Array:
+        return forward(ops.add(Z, b, out=out), out=out)
+
+    return Activation(forward, backward, shifted=shifted)
 
 
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation(sigmoids.identity, sigmoids.identity_backward),
-    "logistic": Activation(sigmoids.logistic, sigmoids.logistic_backward),
-    "tanh": Activation(sigmoids.tanh, sigmoids.tanh_backward),
-    "relu": Activation(rectifiers.relu, rectifiers.relu_backward),
-    "leaky_relu": Activation(rectifiers.leaky_relu, rectifiers.leaky_relu_backward),
-    "elu": Activation(exponential.elu, exponential.elu_backward),
-    "selu": Activation(exponential.selu, exponential.selu_backward),
-    "softplus": Activation(exponential.softplus, exponential.softplus_backward),
+    "logistic": _fused(sigmoids.logistic, sigmoids.logistic_backward),
+    "tanh": _fused(sigmoids.tanh, sigmoids.tanh_backward),
+    "relu": _fused(rectifiers.relu, rectifiers.relu_backward),
+    "leaky_relu": _fused(rectifiers.leaky_relu, rectifiers.leaky_relu_backward),
+    "elu": _fused(exponential.elu, exponential.elu_backward),
+    "selu": _fused(exponential.selu, exponential.selu_backward),
+    "softplus": _fused(exponential.softplus, exponential.softplus_backward),
     "gelu": Activation(gated.gelu, gated.gelu_backward, saves_input=True),
     "silu": Activation(gated.silu, gated.silu_backward, saves_input=True),
     "mish": Activation(gated.mish, gated.mish_backward, saves_input=True),

@@ -9,7 +9,7 @@ from xpnet import _namespace as ops
 from xpnet._namespace import asarray_like, is_sparse
 from xpnet._typing import Array
 
-__all__ = ["Data", "HostIndices", "batches"]
+__all__ = ["Data", "HostIndices", "batches", "part"]
 
 HostIndices: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 
@@ -83,3 +83,25 @@ def batches(
     for start in range(0, n_samples, batch_size):
         batch = slice(start, min(start + batch_size, n_samples))
         yield batch if rows is None else rows[batch]
+
+
+def part(rows: Array | slice | None, start: int, stop: int) -> Array | slice:
+    """Return some of the rows that :func:`batches` has given.
+
+    Parameters
+    ----------
+    rows : array, shape (n_rows,), int32, or slice, or None
+        The rows; None is all.
+    start, stop : int
+        Which of them.
+
+    Returns
+    -------
+    array, shape (stop - start,), or slice
+        What :meth:`Data.take` takes.
+    """
+    if rows is None:
+        return slice(start, stop)
+    if isinstance(rows, slice):
+        return slice(rows.start + start, rows.start + stop)
+    return rows[start:stop]

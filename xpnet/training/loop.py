@@ -92,7 +92,8 @@ def train(
     watch : callable, optional
         Given the loss of an epoch, returns what the plateau looks at instead.
     max_time : float, default=inf
-        Seconds after which the step under way is the last.
+        Seconds after which the step under way is the last, or the last of those that
+        are taken at once, up to 32, where steps are compiled.
     compiled : bool, optional
         As :func:`xpnet.backends.compile_step` takes it.
 
@@ -122,6 +123,7 @@ def train(
         data,
         progress.params,
         progress.optimizer_state,
+        batch_size,
         compiled=compiled,
     )
     params = progress.params
@@ -138,17 +140,20 @@ def train(
             progress.params,
         )
         in_order, coefficients = steps.bring(order, coefficients)
-        total, n_seen = zero, 0
+        total, n_seen, n_steps = zero, 0, 0
+        at_once = steps.at_once * batch_size
         with threads_for(params, 2.0 * batch_size * objective.network.widest):
-            for i, batch in enumerate(batches(n_samples, batch_size, in_order)):
-                n_rows = min(batch_size, n_samples - n_seen)
-                total = steps.step(total, batch, coefficients[i], n_rows)
-                n_seen += n_rows
+            for rows_at_once in batches(n_samples, at_once, in_order):
+                n_rows = min(at_once, n_samples - n_seen)
+                stop = n_steps + math.ceil(n_rows / batch_size)
+                numbers = coefficients[n_steps:stop, :]
+                total = steps.take(total, rows_at_once, numbers, n_rows)
+                n_seen, n_steps = n_seen + n_rows, stop
                 out_of_time = time.monotonic() > deadline
                 if out_of_time:
                     break
         progress.params, progress.optimizer_state = steps.result()
-        progress.n_steps += i + 1
+        progress.n_steps += n_steps
         progress.n_seen += n_seen
         loss = float(total) / n_seen  # sync point
         check_finite(loss, progress.params, n_iter)

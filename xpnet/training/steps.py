@@ -4,16 +4,17 @@ A step never talks to the host. The data lies on the device, batches are gathere
 the loss adds up there and is read once an epoch.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from xpnet import _namespace as ops
 from xpnet._namespace import asarray_like, dtype_name
 from xpnet._typing import Array
-from xpnet.backends import compile_step, compiles_by_default
+from xpnet.backends import captures, compile_step, compiles_by_default
 from xpnet.network import Buffers, Network
 from xpnet.optimizers import Optimizer, State
-from xpnet.training.batches import Data, HostIndices
+from xpnet.training.batches import Data, HostIndices, part
 from xpnet.training.objective import Objective, training_step
 
 __all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
@@ -22,14 +23,21 @@ __all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
 class Steps(Protocol):
     """Takes steps, and keeps parameters and the optimiser's state between them."""
 
+    at_once: int
+    """How many steps a call takes; the last of an epoch may take fewer."""
+
     def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
         """Return an epoch's order and coefficients where the steps want them."""
 
-    def step(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
-        """Take a step on a batch, and return the sum of the losses so far."""
+    def take(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
+        """Take some steps, and return the sum of the losses so far."""
 
     def result(self) -> tuple[Array, State]:
         """Return parameters and state as flat vectors."""
+
+
+_MANY = 32
+"""Steps in a call of what was compiled: what the call costs is spread over them."""
 
 
 def make_steps(
@@ -38,6 +46,7 @@ def make_steps(
     data: Data,
     params: Array,
     state: State,
+    batch_size: int,
     *,
     compiled: bool | None = None,
 ) -> Steps:
@@ -55,6 +64,8 @@ def make_steps(
         The flat vector; it may be written into.
     state : tuple of array, shape (n_params,)
         The optimiser's; it may be written into.
+    batch_size : int
+        Samples a step; the last of an epoch may have fewer.
     compiled : bool, optional
         As :func:`xpnet.backends.compile_step` takes it.
 
@@ -65,11 +76,13 @@ def make_steps(
     """
     in_pieces = compiles_by_default(params) and compiled is not False
     kind = _PiecewiseSteps if in_pieces else _FlatSteps
-    return kind(objective, optimizer, data, params, state, compiled=compiled)
+    return kind(
+        objective, optimizer, data, params, state, batch_size, compiled=compiled
+    )
 
 
 class _FlatSteps:
-    """Steps on the flat vector of all parameters."""
+    """Steps on the flat vector of all parameters, in buffers."""
 
     def __init__(
         self,
@@ -78,30 +91,43 @@ class _FlatSteps:
         data: Data,
         params: Array,
         state: State,
+        batch_size: int,
         *,
         compiled: bool | None,
     ) -> None:
-        self.network, self.data = objective.network, data
+        self.network, self.data, self.batch_size = objective.network, data, batch_size
         self.params, self.state = params, state
+        self.at_once = _MANY if compiled and captures(params) else 1
         self.buffers: dict[int, Buffers] = {}  # for full batches, and for a short last
-        self._step = compile_step(
-            _flat_step, (objective, optimizer), params, compiled=compiled
+        self.plans: dict[int, Plan] = {}
+        self._steps = compile_step(
+            _flat_steps, (objective, optimizer), params, compiled=compiled
         )
 
     def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
         """Move both once an epoch."""
         rows = None if order is None else self.data.on_device(order)
-        return rows, _on_device(coefficients, self.params)
+        return rows, asarray_like(coefficients, self.params)
 
-    def step(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
-        """Take a step in buffers."""
-        if n_rows not in self.buffers:
-            self.buffers[n_rows] = self.network.buffers(self.params, n_rows)
-        out = self.buffers[n_rows]
-        self.params, self.state, total = self._step(
-            self.params, self.state, total, self.data, rows, numbers, out
+    def take(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
+        """Take steps in buffers."""
+        plan = self.plans.get(n_rows)
+        if plan is None:
+            plan = self.plans[n_rows] = self._plan(n_rows)
+        self.params, self.state, total = self._steps(
+            self.params, self.state, total, self.data, rows, numbers, plan
         )
         return total
+
+    def _plan(self, n_rows: int) -> "Plan":
+        plan = []
+        for start in range(0, n_rows, self.batch_size):
+            stop = min(start + self.batch_size, n_rows)
+            size = stop - start
+            if size not in self.buffers:
+                self.buffers[size] = self.network.buffers(self.params, size)
+            plan.append((start, stop, self.buffers[size]))
+        return tuple(plan)
 
     def result(self) -> tuple[Array, State]:
         """Return the vectors."""
@@ -111,6 +137,8 @@ class _FlatSteps:
 class _PiecewiseSteps:
     """Compiled steps on the weights and biases of each layer."""
 
+    at_once = _MANY
+
     def __init__(
         self,
         objective: Objective,
@@ -118,29 +146,46 @@ class _PiecewiseSteps:
         data: Data,
         params: Array,
         state: State,
+        batch_size: int,
         *,
         compiled: bool | None,
     ) -> None:
-        self.data = data
+        self.data, self.batch_size = data, batch_size
         network = (objective.network,)
         cut = compile_step(_cut, network, params, donate=False)
         self.pieces, self.states = cut(params, state)
         self._join = compile_step(_join, network, params, donate=False)
-        self._step = compile_step(
-            _piecewise_step, (objective, optimizer), params, compiled=compiled
+        self._steps = compile_step(
+            _piecewise_steps, (objective, optimizer), params, compiled=compiled
         )
 
     def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
         """Leave both on the host: a call moves small arrays sooner than one cuts them."""
         return order, coefficients
 
-    def step(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:  # noqa: ARG002
-        """Take a compiled step."""
+    def take(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
+        """Take compiled steps: on full batches, and on a short last one."""
+        if rows is None and n_rows > self.batch_size:
+            rows = slice(0, n_rows)
         if isinstance(rows, slice):  # each would be compiled anew
             rows = np.arange(rows.start, rows.stop, dtype=np.int32)
-        self.pieces, self.states, total = self._step(
-            self.pieces, self.states, total, self.data, rows, numbers
-        )
+        n_full = n_rows // self.batch_size
+        parts = [(0, n_full, self.batch_size), (n_full, 1, n_rows % self.batch_size)]
+        for start, n_steps, size in parts:
+            if n_steps == 0 or size == 0:
+                continue
+            batches = rows
+            if rows is not None:
+                first = start * self.batch_size
+                batches = rows[first : first + n_steps * size].reshape(n_steps, size)
+            self.pieces, self.states, total = self._steps(
+                self.pieces,
+                self.states,
+                total,
+                self.data,
+                batches,
+                numbers[start : start + n_steps],
+            )
         return total
 
     def result(self) -> tuple[Array, State]:
@@ -151,8 +196,11 @@ class _PiecewiseSteps:
 
 # -------------------------------------------------------------------- what is compiled
 
+Plan: TypeAlias = tuple[tuple[int, int, Buffers], ...]
+"""Where each batch begins and ends among some rows, and its buffers."""
 
-def _flat_step(
+
+def _flat_steps(
     objective: Objective,
     optimizer: Optimizer,
     params: Array,
@@ -160,37 +208,59 @@ def _flat_step(
     total: Array,
     data: Data,
     rows: Any,
-    numbers: tuple[Array, ...],
-    out: Buffers | None,
+    numbers: Array,
+    plan: Plan,
 ) -> tuple[Array, State, Array]:
-    X, targets, weights = data.take(rows)
-    params, state, value = training_step(
-        objective, optimizer, params, state, X, targets, numbers, out, weights=weights
-    )
-    return params, state, total + value * float(X.shape[0])
+    for i, (start, stop, out) in enumerate(plan):
+        batch = rows if len(plan) == 1 else part(rows, start, stop)
+        X, targets, weights = data.take(batch)
+        coefficients = tuple(numbers[i, j] for j in range(numbers.shape[1]))
+        params, state, value = training_step(
+            objective,
+            optimizer,
+            params,
+            state,
+            X,
+            targets,
+            coefficients,
+            out,
+            weights=weights,
+        )
+        total = total + value * float(stop - start)
+    return params, state, total
 
 
-def _piecewise_step(
+def _piecewise_steps(
     objective: Objective,
     optimizer: Optimizer,
     pieces: list[Array],
     states: list[State],
     total: Array,
     data: Data,
-    rows: Any,
+    batches: Any,
     numbers: Array,
 ) -> tuple[list[Array], list[State], Array]:
-    X, targets, weights = data.take(rows)
-    pairs = list(zip(pieces[::2], pieces[1::2], strict=True))
-    value, gradients = objective.value_and_gradients(pairs, X, targets, weights=weights)
-    d_pieces = [array for pair in gradients for array in pair]
-    coefficients = [numbers[i] for i in range(numbers.shape[0])]
-    updated = [
-        optimizer.update(*piece, *coefficients)
-        for piece in zip(pieces, d_pieces, states, strict=True)
-    ]
-    pieces, states = map(list, zip(*updated, strict=True))
-    return pieces, states, total + value * float(X.shape[0])
+    def step(carry: Any, batch: Any) -> Any:
+        pieces, states, total = carry
+        rows, coefficients = batch
+        X, targets, weights = data.take(rows)
+        pairs = list(zip(pieces[::2], pieces[1::2], strict=True))
+        value, gradients = objective.value_and_gradients(
+            pairs, X, targets, weights=weights
+        )
+        d_pieces = [array for pair in gradients for array in pair]
+        coefficients = [coefficients[i] for i in range(coefficients.shape[0])]
+        updated = [
+            optimizer.update(*piece, *coefficients)
+            for piece in zip(pieces, d_pieces, states, strict=True)
+        ]
+        pieces, states = map(list, zip(*updated, strict=True))
+        return pieces, states, total + value * float(X.shape[0])
+
+    after: tuple[list[Array], list[State], Array] = ops.fold(
+        step, (pieces, states, total), (batches, numbers)
+    )
+    return after
 
 
 def _cut(
@@ -241,7 +311,9 @@ def step_coefficients(
     list of tuple of array, shape ()
         A tuple a step.
     """
-    return _on_device(host_coefficients(optimizer, learning_rate, t, n_steps, ref), ref)
+    table = host_coefficients(optimizer, learning_rate, t, n_steps, ref)
+    moved = asarray_like(table, ref)
+    return [tuple(moved[i, j] for j in range(table.shape[1])) for i in range(n_steps)]
 
 
 def host_coefficients(
@@ -250,8 +322,3 @@ def host_coefficients(
     """Return the same on the host, (n_steps, n_coefficients) of the dtype of `ref`."""
     table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
     return np.asarray(table, dtype=dtype_name(ref.dtype))
-
-
-def _on_device(table: Any, ref: Array) -> list[tuple[Array, ...]]:
-    moved, (n_steps, n_numbers) = asarray_like(table, ref), table.shape
-    return [tuple(moved[i, j] for j in range(n_numbers)) for i in range(n_steps)]
