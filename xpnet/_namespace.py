@@ -66,6 +66,7 @@ __all__ = [
     "row_sum",
     "rows",
     "same_place",
+    "sign",
     "sqrt",
     "subtract",
     "sum_in_row",
@@ -313,6 +314,12 @@ def where_or_zero(condition: Array, x: Array, *, out: Array | None = None) -> Ar
     if out is None:
         return array_namespace(x).where(condition, x, 0.0)
     return multiply(x, condition, out=out)
+
+
+def sign(x: Array) -> Array:
+    """Return -1, 0 or 1; the namespaces' own may make a GPU wait for the host."""
+    xp = array_namespace(x)
+    return xp.astype(x > 0.0, x.dtype) - xp.astype(x < 0.0, x.dtype)
 
 
 def row_argmax(x: Array) -> Array:

@@ -29,6 +29,7 @@ _ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "divide": lambda x, y, out=None: x / y,
     "maximum": lambda x, y, out=None: x if x > y or x != x else y,  # noqa: PLR0124
     "minimum": lambda x, y, out=None: x if x < y or x != x else y,  # noqa: PLR0124
+    "sign": lambda x: type(x)((x > 0.0) - (x < 0.0)),
     "sqrt": lambda x, out=None: np.sqrt(x),
     "where": lambda condition, x, y: x if condition else y,
     "where_or_zero": lambda condition, x, out=None: x * condition,  # as on NumPy
@@ -53,6 +54,9 @@ def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
         co_consts=tuple(constant(value) for value in code.co_consts),
     )
     names = {name: constant(value) for name, value in function.__globals__.items()}
+    for name in code.co_names:  # and of the functions that it calls
+        if isinstance(names.get(name), python_types.FunctionType):
+            names[name] = _on_numbers(names[name], dtype)
     names["ops"] = OPS
     twin = python_types.FunctionType(
         code, names, function.__name__, (None,) * n_hints or None
@@ -83,6 +87,8 @@ def _(x: Any) -> Any:
 @overload(_item, strict=False)
 def _(x: Any, i: int, j: int, like: Any) -> Any:
     number = np.dtype(str(like.dtype)).type
+    if isinstance(x, types.Integer):  # 32 bits in 64: the lower ones are the same
+        return lambda x, i, j, like: x
     if not isinstance(x, types.Array):
         return lambda x, i, j, like: number(x)
     if x.ndim == 2:
@@ -142,7 +148,8 @@ def _(x: Any, target: Any) -> Any:
     """Whether an argument can be read along with the target."""
     if not isinstance(x, types.Array):
         return lambda x, target: True
-    if x.dtype != target.dtype or x.ndim > target.ndim:
+    known = x.dtype == target.dtype or isinstance(x.dtype, types.Integer)
+    if not known or x.ndim > target.ndim:
         return lambda x, target: False
     if x.ndim == target.ndim:
         return lambda x, target: x.shape == target.shape and _unharmed(x, target)

@@ -36,6 +36,9 @@ class Progress:
     """Samples that the steps have seen."""
     order: HostIndices | None = None
     """The last order, which the next one permutes, as in scikit-learn."""
+    seed: int | None = None
+    """Masks and mixtures are drawn from it, and from the number of their step; None,
+    where nobody asked for any, is 0."""
 
 
 class Epoch(NamedTuple):
@@ -137,7 +140,14 @@ def train(
             math.ceil(n_samples / batch_size),
             progress.params,
         )
-        in_order, coefficients = steps.bring(order, coefficients)
+        draws = objective.draws(
+            progress.seed,
+            progress.n_steps + 1,
+            n_samples,
+            batch_size,
+            dtype_name(params.dtype),
+        )
+        in_order, coefficients = steps.bring(order, coefficients, draws)
         total, n_seen = zero, 0
         with threads_for(params, 2.0 * batch_size * objective.network.widest):
             for i, batch in enumerate(batches(n_samples, batch_size, in_order)):

@@ -14,6 +14,7 @@ from xpnet.backends import compile_step, compiles_by_default
 from xpnet.network import Buffers, Network
 from xpnet.optimizers import Optimizer, State
 from xpnet.training.batches import Data, HostIndices
+from xpnet.training.noise import Draws, unpack
 from xpnet.training.objective import Objective, training_step
 
 __all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
@@ -22,8 +23,10 @@ __all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
 class Steps(Protocol):
     """Takes steps, and keeps parameters and the optimiser's state between them."""
 
-    def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
-        """Return an epoch's order and coefficients where the steps want them."""
+    def bring(
+        self, order: HostIndices | None, coefficients: Any, draws: Draws | None = None
+    ) -> tuple[Any, Any]:
+        """Return an epoch's order and numbers, step by step, where steps want them."""
 
     def step(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
         """Take a step on a batch, and return the sum of the losses so far."""
@@ -88,10 +91,16 @@ class _FlatSteps:
             _flat_step, (objective, optimizer), params, compiled=compiled
         )
 
-    def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
-        """Move both once an epoch."""
+    def bring(
+        self, order: HostIndices | None, coefficients: Any, draws: Draws | None = None
+    ) -> tuple[Any, Any]:
+        """Move all once an epoch."""
         rows = None if order is None else self.data.on_device(order)
-        return rows, _on_device(coefficients, self.params)
+        numbers = _on_device(coefficients, self.params)
+        if draws is not None:
+            draws = draws.like(self.params)
+            numbers = [(*x, *draws.of_step(i)) for i, x in enumerate(numbers)]
+        return rows, numbers
 
     def step(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
         """Take a step in buffers."""
@@ -130,8 +139,12 @@ class _PiecewiseSteps:
             _piecewise_step, (objective, optimizer), params, compiled=compiled
         )
 
-    def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
-        """Leave both on the host: a call moves small arrays sooner than one cuts them."""
+    def bring(
+        self, order: HostIndices | None, coefficients: Any, draws: Draws | None = None
+    ) -> tuple[Any, Any]:
+        """Leave all on the host: a call moves small arrays sooner than one cuts them."""
+        if draws is not None:
+            coefficients = [(x, *draws.of_step(i)) for i, x in enumerate(coefficients)]
         return order, coefficients
 
     def step(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:  # noqa: ARG002
@@ -163,9 +176,19 @@ def _flat_step(
     numbers: tuple[Array, ...],
     out: Buffers | None,
 ) -> tuple[Array, State, Array]:
-    X, targets, weights = data.take(rows)
+    batch, numbers, key = _noised(objective, data.take(rows), numbers)
+    X, targets, weights = batch
     params, state, value = training_step(
-        objective, optimizer, params, state, X, targets, numbers, out, weights=weights
+        objective,
+        optimizer,
+        params,
+        state,
+        X,
+        targets,
+        numbers,
+        out,
+        weights=weights,
+        key=key,
     )
     return params, state, total + value * float(X.shape[0])
 
@@ -178,27 +201,47 @@ def _piecewise_step(
     total: Array,
     data: Data,
     rows: Any,
-    numbers: Array,
+    numbers: Any,
 ) -> tuple[list[Array], list[State], Array]:
-    X, targets, weights = data.take(rows)
-    pairs = list(zip(pieces[::2], pieces[1::2], strict=True))
-    value, gradients = objective.value_and_gradients(pairs, X, targets, weights=weights)
-    d_pieces = [array for pair in gradients for array in pair]
+    batch, numbers, key = _noised(objective, data.take(rows), numbers)
+    X, targets, weights = batch
+    if objective.noisy:
+        (numbers,) = numbers
+    layers = objective.network.by_layer(pieces)
+    value, gradients = objective.value_and_gradients(
+        layers, X, targets, weights=weights, key=key
+    )
+    d_pieces = [array for layer in gradients for array in layer]
     coefficients = [numbers[i] for i in range(numbers.shape[0])]
     updated = [
         optimizer.update(*piece, *coefficients)
         for piece in zip(pieces, d_pieces, states, strict=True)
     ]
     pieces, states = map(list, zip(*updated, strict=True))
+    if objective.max_norm is not None:
+        network, layers = objective.network, objective.network.by_layer(pieces)
+        layers = network.limit(layers, objective.max_norm)
+        pieces = [array for layer in layers for array in layer]
     return pieces, states, total + value * float(X.shape[0])
+
+
+def _noised(
+    objective: Objective, batch: Data, numbers: Any
+) -> tuple[Data, Any, Array | None]:
+    """Return the batch, mixed if need be, the coefficients, and a key for masks."""
+    if not objective.noisy:
+        return batch, numbers, None
+    masks, mixup = objective.network.drops, objective.mixup
+    numbers, noise = unpack(numbers, masks=masks, mixup=mixup)
+    return batch if mixup is None else mixup.mix(batch, noise), numbers, noise.key
 
 
 def _cut(
     network: Network, params: Array, state: State
 ) -> tuple[list[Array], list[State]]:
-    """Cut flat vectors into W and b of each layer."""
+    """Cut flat vectors into W and b of each layer, and its gain."""
     vectors = [params, *state]
-    cut = [[array for pair in network.views(x) for array in pair] for x in vectors]
+    cut = [[array for layer in network.views(x) for array in layer] for x in vectors]
     pieces, *moments = cut
     states = list(zip(*moments, strict=True)) if moments else [()] * len(pieces)
     return pieces, states
@@ -209,9 +252,7 @@ def _join(
 ) -> tuple[Array, State]:
     """Join what :func:`_cut` has cut."""
     vectors = [pieces, *map(list, zip(*states, strict=True))]
-    params, *state = (
-        network.flatten(list(zip(x[::2], x[1::2], strict=True))) for x in vectors
-    )
+    params, *state = (network.flatten(network.by_layer(x)) for x in vectors)
     return params, tuple(state)
 
 
