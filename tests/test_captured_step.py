@@ -31,6 +31,7 @@ from xpnet.optimizers import SGD, Adam, AdamW
 from xpnet.testing import assert_close
 from xpnet.training import Objective, step_coefficients
 from xpnet.training.batches import Data, batches
+from xpnet.training.noise import Mixup
 from xpnet.training.steps import _flat_step
 
 OPTIMIZERS = [SGD(), SGD(0.0), SGD(nesterov=False), Adam(), AdamW()]
@@ -89,7 +90,7 @@ class Taped(np.ndarray):
     def __array_function__(
         self, function: Any, types: Any, args: Any, kwargs: Any
     ) -> Any:
-        if function in (np.take, np.where, np.ones_like):
+        if function in (np.astype, np.take, np.where, np.ones_like):
             return launched(lambda: function(*plain(args), **kwargs))
         known = (np.reshape, np.sum, np.max)  # views, or ufuncs in the end
         if Tape.running is not None and function not in known:
@@ -353,12 +354,20 @@ class Training:
     """A training on arrays that a tape can take over."""
 
     def __init__(
-        self, optimizer: Any, *, weighted: bool = False, seed: int = 5, n: int = 22
+        self,
+        optimizer: Any,
+        *,
+        weighted: bool = False,
+        seed: int = 5,
+        n: int = 22,
+        network: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self.network = Network.from_sizes([4, 5, 3], ["tanh"])
+        self.network = Network.from_sizes([4, 5, 3], ["tanh"], **(network or {}))
         self.optimizer = optimizer
-        objective = Objective(self.network, softmax_cross_entropy, alpha=0.1)
+        objective = Objective(self.network, softmax_cross_entropy, 0.1, **options)
+        self.objective = objective
         self.plain = partial(_flat_step, objective, optimizer)
         weights = rng.uniform(0.5, 2.0, n).view(Taped) if weighted else None
         targets = np.eye(3)[rng.integers(3, size=n)].view(Taped)
@@ -382,6 +391,9 @@ class Training:
             table = step_coefficients(
                 self.optimizer, rate, 5 * epoch + 1, 5, plain(self.params)
             )
+            draws = self.objective.draws(3, 5 * epoch + 1, 22, 5, "float64")
+            if draws is not None:
+                table = [(*row, *draws.of_step(i)) for i, row in enumerate(table)]
             numbers = taped([tuple(map(np.asarray, row)) for row in table])
             order = self.orders[epoch].copy().view(Taped) if shuffle else None
             total = zero
@@ -397,7 +409,8 @@ class Training:
                 )
             # What it was handed is its callers'.
             assert float(zero) == 0.0
-            assert numbers == table
+            for given, kept in zip(numbers, table, strict=True):
+                assert all(map(np.array_equal, plain(given), kept))
             assert order is None or np.array_equal(plain(order), self.orders[epoch])
             yield float(total)
 
@@ -428,6 +441,30 @@ def test_a_hundred_steps(optimizer: Any, weighted: bool, shuffle: bool) -> None:
         [replayed.params, *replayed.state], [eager.params, *eager.state], strict=True
     ):
         assert_close(plain(a), plain(d), factor=TEN_STEPS)
+
+
+REGULARISED: dict[str, dict[str, Any]] = {
+    "dropout": {"network": {"dropout": [0.2, 0.5]}},
+    "layer": {"network": {"normalization": "layer"}},
+    "batch": {"network": {"normalization": "batch"}},
+    "l1": {"l1": 0.3},
+    "max_norm": {"max_norm": 0.5},
+    "mixup": {"mixup": Mixup(0.5, lambda targets, _: targets)},
+}
+
+
+@pytest.mark.parametrize("name", REGULARISED)
+def test_regularised_steps(name: str) -> None:
+    """Masks and mixtures change between replays, and what is new is in place."""
+    eager, replayed = (Training(Adam(), **REGULARISED[name]) for _ in range(2))
+    step = capturing(replayed.plain, [])
+    desired = list(eager.run(eager.plain))
+    actual = list(replayed.run(step))
+    assert len(step.graphs) == 2
+    assert_close(np.asarray(actual), np.asarray(desired), factor=TEN_STEPS)
+    assert_close(plain(replayed.params), plain(eager.params), factor=TEN_STEPS)
+    without = Training(Adam())
+    assert not np.allclose(actual, list(without.run(without.plain)))
 
 
 def test_the_order_of_capturing() -> None:
