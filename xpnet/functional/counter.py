@@ -152,7 +152,7 @@ def dropout(
     Examples
     --------
     >>> import numpy as np
-    >>> dropout(np.asarray([[1.0, 2.0, 3.0, 4.0]]), 31, 7, 0.5)
+    >>> dropout(np.asarray([[1.0, 2.0, 3.0, 4.0]]), 37, 7, 0.5)
     array([[2., 0., 0., 8.]])
     """
     numbers = _threshold(rate), 1.0 / (1.0 - rate)

@@ -263,5 +263,6 @@ def training_step(
         params, X, targets, out, weights=weights, key=key
     )
     params, state = optimizer.update(params, d_params, state, *coefficients)
-    params = objective.limited(params, out)
+    if objective.max_norm is not None:
+        params = objective.limited(params, out)
     return params, state, value

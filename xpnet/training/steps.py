@@ -176,7 +176,9 @@ def _flat_step(
     numbers: tuple[Array, ...],
     out: Buffers | None,
 ) -> tuple[Array, State, Array]:
-    batch, numbers, key = _noised(objective, data.take(rows), numbers)
+    batch, key = data.take(rows), None
+    if objective.noisy:
+        batch, numbers, key = _noised(objective, batch, numbers)
     X, targets, weights = batch
     params, state, value = training_step(
         objective,
@@ -203,10 +205,10 @@ def _piecewise_step(
     rows: Any,
     numbers: Any,
 ) -> tuple[list[Array], list[State], Array]:
-    batch, numbers, key = _noised(objective, data.take(rows), numbers)
-    X, targets, weights = batch
+    batch, key = data.take(rows), None
     if objective.noisy:
-        (numbers,) = numbers
+        batch, numbers, key = _noised(objective, batch, numbers)
+    X, targets, weights = batch
     layers = objective.network.by_layer(pieces)
     value, gradients = objective.value_and_gradients(
         layers, X, targets, weights=weights, key=key
@@ -229,8 +231,6 @@ def _noised(
     objective: Objective, batch: Data, numbers: Any
 ) -> tuple[Data, Any, Array | None]:
     """Return the batch, mixed if need be, the coefficients, and a key for masks."""
-    if not objective.noisy:
-        return batch, numbers, None
     masks, mixup = objective.network.drops, objective.mixup
     numbers, noise = unpack(numbers, masks=masks, mixup=mixup)
     return batch if mixup is None else mixup.mix(batch, noise), numbers, noise.key
