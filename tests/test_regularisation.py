@@ -674,6 +674,26 @@ def test_a_step_reads_nothing(
     total = backend.asarray(np.zeros(()))
     with sync_guard():
         for i in range(4):
-            rows = order[16 * i : 16 * i + 16]
-            total = steps.step(total, rows, numbers[i], min(16, 50 - 16 * i))
+            start, stop = 16 * i, min(16 * i + 16, 50)
+            total = steps.step(total, order[start:stop], numbers[i], stop - start)
     assert np.isfinite(float(total))
+
+
+def test_no_step_has_the_draws_of_another(
+    X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps are counted through: epochs, calls of partial_fit, and warm starts."""
+    asked: list[tuple[int, int]] = []
+    draws = Objective.draws
+
+    def watched(self: Objective, seed: int, t: int, *args: Any) -> Any:
+        asked.append((seed, t))
+        return draws(self, seed, t, *args)
+
+    monkeypatch.setattr(Objective, "draws", watched)
+    clf = fit(classifier(dropout=0.5, warm_start=True, max_iter=2), X, y)
+    clf.partial_fit(X, y)
+    fit(clf, X, y)
+    seeds, numbers = zip(*asked, strict=True)
+    assert numbers == (1, 5, 9, 13, 17)  # four steps each
+    assert len(set(seeds)) == 1

@@ -162,7 +162,8 @@ class Draws(NamedTuple):
         numbers = [x[i] for x in (self.keys, self.shares) if x is not None]
         if self.partners is not None:
             start = i * self.batch_size
-            numbers.append(self.partners[start : start + self.batch_size])
+            stop = min(start + self.batch_size, self.partners.shape[0])
+            numbers.append(self.partners[start:stop])
         return tuple(numbers)
 
 
