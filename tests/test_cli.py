@@ -504,7 +504,7 @@ def test_no_gpu(monkeypatch):
 def test_bad_options_of_mnist(mnist):
     home = ["--data-home", mnist]
     assert "no effect with mnist" in fails("train", "mnist", *home, "--target", "y")
-    for option in ("--hidden", "--seed", "--dtype", "--dropout", "--max-norm"):
+    for option in ("--hidden", "--seed", "--dtype", "--max-norm", "--mixup"):
         message = fails("train", "mnist", *home, "--tutorial", option, "1")
         assert f"'{option}': it has no effect with --tutorial" in message
 

@@ -536,8 +536,7 @@ def test_torchs_memory_is_looped_over(
     named = hint(found, shape, dtype)
     desired = results(found.plain, *copies(args), **named)
     given = [
-        backend.asarray(x, dtype, copy=True) if isinstance(x, np.ndarray) else x
-        for x in args
+        backend.asarray(x, copy=True) if isinstance(x, np.ndarray) else x for x in args
     ]
     out = {name: backend.asarray(np.zeros_like(x)) for name, x in named.items()}
     actual = results(found.function, *given, **out)

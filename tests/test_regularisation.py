@@ -697,3 +697,5 @@ def test_no_step_has_the_draws_of_another(
     seeds, numbers = zip(*asked, strict=True)
     assert numbers == (1, 5, 9, 13, 17)  # four steps each
     assert len(set(seeds)) == 1
+    fit(classifier(dropout=0.5, random_state=4), X, y)
+    assert asked[-1][0] not in (None, seeds[0])  # it is drawn from random_state
