@@ -59,6 +59,7 @@ from xpnet.optimizers import SGD, Adam, AdamW
 from xpnet.testing import assert_close
 from xpnet.training import Objective, training_step
 from xpnet.training.batches import Data
+from xpnet.training.noise import Mixup
 from xpnet.training.steps import make_steps
 
 try:
@@ -1011,6 +1012,52 @@ def test_launches_of_a_step(optimizer: Any, fused: int, unfused: int) -> None:
             steps.step(total, rows, numbers, 200)
             counts.append(len(seen.launches))
     assert counts == [fused, unfused]
+
+
+REGULARISED: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "dropout": ({"dropout": [0.2, 0.5]}, {}, 6),
+    "layer": ({"normalization": "layer"}, {}, 19),
+    "batch": ({"normalization": "batch"}, {}, 19),
+    "l1": ({}, {"l1": 0.1}, 7),
+    "max_norm": ({}, {"max_norm": 2.0}, 6),
+    "mixup": ({}, {"mixup": Mixup(0.2, lambda targets, _: targets)}, 10),
+}
+"""Options of network and objective, and launches more than without."""
+
+
+@pytest.mark.parametrize("name", REGULARISED)
+def test_launches_of_regularisation(name: str) -> None:
+    """Everything new is fused, stays in one dtype, and asks the host for nothing."""
+    in_network, in_objective, more = REGULARISED[name]
+
+    def launches(network: Network, **options: Any) -> int:
+        objective = Objective(network, softmax_cross_entropy, 1e-4, **options)
+        sgd = SGD()
+        with rehearsing() as seen:
+            asarray = seen.backend.asarray
+            data = Data(
+                asarray(np.ones((400, 64)), "float32"),
+                asarray(np.ones((400, 10)), "float32"),
+            )
+            params = asarray(np.ones(network.n_params), "float32")
+            steps = make_steps(objective, sgd, data, params, sgd.init(params))
+            draws = objective.draws(1, 1, 400, 200, "float32")
+            _, numbers = steps.bring(None, np.ones((2, 1), "float32"), draws)
+            rows = asarray(np.arange(200), "int32")
+            total = asarray(np.asarray(0.0), "float32")
+            steps.step(total, rows, numbers[0], 200)  # makes the buffers
+            seen.launches.clear()
+            seen.reads.clear()
+            steps.step(total, rows, numbers[1], 200)
+            assert seen.reads == []
+            assert seen.unfused == set()
+            assert seen.dtypes <= {"float32", "int32", "bool"}
+            return len(seen.launches)
+
+    sizes, activations = [64, 100, 10], ["relu"]
+    plain = launches(Network.from_sizes(sizes, activations))
+    network = Network.from_sizes(sizes, activations, **in_network)
+    assert launches(network, **in_objective) - plain == more
 
 
 # ----------------------------------------------------------------------- captured step
