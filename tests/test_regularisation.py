@@ -699,3 +699,18 @@ def test_no_step_has_the_draws_of_another(
     assert len(set(seeds)) == 1
     fit(classifier(dropout=0.5, random_state=4), X, y)
     assert asked[-1][0] not in (None, seeds[0])  # it is drawn from random_state
+
+
+@pytest.mark.parametrize("kind", ["layer", "batch"])
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax"], indirect=True)
+def test_predictions_block_by_block(
+    kind: str, backend: Backend, rng: np.random.Generator
+) -> None:
+    network = Network.from_sizes([2, 8, 3, 2], ["relu", "gelu"], normalization=kind)
+    params = backend.asarray(rng.normal(size=network.n_params))
+    X = backend.asarray(rng.normal(size=(2**15 + 100, 2)))
+    layers = network.views(params)
+    statistics = network.statistics(layers, X)
+    layers = [(*a, *b) for a, b in zip(layers, statistics, strict=True)]
+    desired, _ = network.forward(layers, X)
+    assert_close(network.outputs(layers, X), desired, factor=ONE_PASS)

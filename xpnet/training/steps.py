@@ -207,7 +207,7 @@ def _piecewise_step(
 ) -> tuple[list[Array], list[State], Array]:
     batch, key = data.take(rows), None
     if objective.noisy:
-        batch, numbers, key = _noised(objective, batch, numbers)
+        batch, (numbers,), key = _noised(objective, batch, numbers)
     X, targets, weights = batch
     layers = objective.network.by_layer(pieces)
     value, gradients = objective.value_and_gradients(
