@@ -31,6 +31,7 @@ from xpnet.optimizers import SGD, Adam, AdamW
 from xpnet.testing import assert_close
 from xpnet.training import Objective, step_coefficients
 from xpnet.training.batches import Data, batches
+from xpnet.training.noise import Mixup, Numbers
 from xpnet.training.steps import _flat_steps
 
 OPTIMIZERS = [SGD(), SGD(0.0), SGD(nesterov=False), Adam(), AdamW()]
@@ -89,7 +90,7 @@ class Taped(np.ndarray):
     def __array_function__(
         self, function: Any, types: Any, args: Any, kwargs: Any
     ) -> Any:
-        if function in (np.take, np.where, np.ones_like):
+        if function in (np.astype, np.take, np.where, np.ones_like):
             return launched(lambda: function(*plain(args), **kwargs))
         known = (np.reshape, np.sum, np.max)  # views, or ufuncs in the end
         if Tape.running is not None and function not in known:
@@ -116,8 +117,9 @@ class Taped(np.ndarray):
         return launched(lambda: plain(self).copy(order=order))
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, tuple) and all(isinstance(i, int) for i in key):
-            key = (*key, ...)  # CuPy gives an array without axes, a view
+        keys = key if isinstance(key, tuple) else (key,)
+        if all(isinstance(i, int) for i in keys):
+            key = (*keys, ...)  # CuPy gives an array without axes, a view
         return super().__getitem__(key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -358,12 +360,20 @@ class Training:
     """A training on arrays that a tape can take over."""
 
     def __init__(
-        self, optimizer: Any, *, weighted: bool = False, seed: int = 5, n: int = 22
+        self,
+        optimizer: Any,
+        *,
+        weighted: bool = False,
+        seed: int = 5,
+        n: int = 22,
+        network: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self.network = Network.from_sizes([4, 5, 3], ["tanh"])
+        self.network = Network.from_sizes([4, 5, 3], ["tanh"], **(network or {}))
         self.optimizer = optimizer
-        objective = Objective(self.network, softmax_cross_entropy, alpha=0.1)
+        objective = Objective(self.network, softmax_cross_entropy, 0.1, **options)
+        self.objective = objective
         self.plain = partial(_flat_steps, objective, optimizer)
         weights = rng.uniform(0.5, 2.0, n).view(Taped) if weighted else None
         targets = np.eye(3)[rng.integers(3, size=n)].view(Taped)
@@ -394,7 +404,9 @@ class Training:
             table = step_coefficients(
                 self.optimizer, rate, 5 * epoch + 1, 5, plain(self.params)
             )
-            numbers = taped(np.asarray(table))
+            draws = self.objective.draws(3, 5 * epoch + 1, 22, 5, "float64")
+            given = Numbers(np.asarray(table), *draws)
+            numbers = taped(Numbers(*(None if x is None else x.copy() for x in given)))
             order = self.orders[epoch].copy().view(Taped) if shuffle else None
             total = zero
             for i, rows in enumerate(batches(22, 15, order)):
@@ -404,12 +416,13 @@ class Training:
                     total,
                     self.data,
                     rows,
-                    numbers[3:, :] if i else numbers[:3, :],
+                    numbers.between(3 * i, 3 + 2 * i, 15 * i, 15 + 7 * i),
                     plans[7 if i else 15],
                 )
             # What it was handed is its callers'.
             assert float(zero) == 0.0
-            assert np.array_equal(plain(numbers), table)
+            for x, kept in zip(numbers, given, strict=True):
+                assert kept is None or np.array_equal(plain(x), kept)
             assert order is None or np.array_equal(plain(order), self.orders[epoch])
             yield float(total)
 
@@ -442,6 +455,30 @@ def test_a_hundred_steps(optimizer: Any, weighted: bool, shuffle: bool) -> None:
         assert_close(plain(a), plain(d), factor=TEN_STEPS)
 
 
+REGULARISED: dict[str, dict[str, Any]] = {
+    "dropout": {"network": {"dropout": [0.2, 0.5]}},
+    "layer": {"network": {"normalization": "layer"}},
+    "batch": {"network": {"normalization": "batch"}},
+    "l1": {"l1": 0.3},
+    "max_norm": {"max_norm": 0.5},
+    "mixup": {"mixup": Mixup(0.5, lambda targets, _: targets)},
+}
+
+
+@pytest.mark.parametrize("name", REGULARISED)
+def test_regularised_steps(name: str) -> None:
+    """Masks and mixtures change between replays, and what is new is in place."""
+    eager, replayed = (Training(Adam(), **REGULARISED[name]) for _ in range(2))
+    step = capturing(replayed.plain, [])
+    desired = list(eager.run(eager.plain))
+    actual = list(replayed.run(step))
+    assert len(step.graphs) == 2
+    assert_close(np.asarray(actual), np.asarray(desired), factor=TEN_STEPS)
+    assert_close(plain(replayed.params), plain(eager.params), factor=TEN_STEPS)
+    without = Training(Adam())
+    assert not np.allclose(actual, list(without.run(without.plain)))
+
+
 def test_the_order_of_capturing() -> None:
     log: list[str] = []
     training = Training(Adam())
@@ -463,7 +500,8 @@ def test_all_in_one_batch() -> None:
         plan = ((0, 22, training.buffers(22)),)
         total = np.zeros(()).view(Taped)
         for t in range(1, 4):
-            numbers = np.asarray([training.optimizer.coefficients(0.1, t)]).view(Taped)
+            table = np.asarray([training.optimizer.coefficients(0.1, t)])
+            numbers = Numbers(table.view(Taped))
             training.params, training.state, total = step(
                 training.params,
                 training.state,
@@ -497,7 +535,7 @@ def test_a_step_that_returns_new_arrays() -> None:
 
     params, moments = np.ones(3).view(Taped), np.zeros(3).view(Taped)
     captured, total = capturing(step, []), np.zeros(()).view(Taped)
-    numbers = np.zeros((1, 1)).view(Taped)
+    numbers = Numbers(np.zeros((1, 1)).view(Taped))
     for _ in range(3):
         args = (params, (moments,), total, None, None, numbers, None)
         new_params, (new_moments,), total = captured(*args)

@@ -450,6 +450,13 @@ PARAMETERS: dict[str, Any] = {
     "dtype": "float32",
     "init": "he_normal",
     "compiled": True,
+    "dropout": [0.5],
+    "input_dropout": 0.25,
+    "normalization": "batch",
+    "label_smoothing": 0.2,
+    "l1": 1.0,
+    "max_norm": 0.1,
+    "mixup": 1.0,
 }
 """Another value for each."""
 
@@ -816,6 +823,16 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("dtype", "float16"),
     ("init", "zeros"),
     ("compiled", "always"),
+    ("dropout", 1.0),
+    ("dropout", [0.5, 0.5]),
+    ("dropout", [-0.5]),
+    ("dropout", ["half"]),
+    ("input_dropout", 1.0),
+    ("normalization", "group"),
+    ("label_smoothing", 1.0),
+    ("l1", -1.0),
+    ("max_norm", 0.0),
+    ("mixup", -0.1),
 ]
 
 

@@ -179,6 +179,28 @@ def test_the_seed_decides():
     assert not np.array_equal(models[0], models[2])
 
 
+def test_options_of_regularisation():
+    expected = {
+        "dropout": [0.25, 0.5],
+        "input_dropout": 0.125,
+        "normalization": "batch",
+        "label_smoothing": 0.1,
+        "l1": 0.01,
+        "max_norm": 3.0,
+        "mixup": 0.2,
+    }
+    args = []
+    for name, value in expected.items():
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        args += [f"--{name.replace('_', '-')}", text]
+    xp("train", "digits", "--hidden", "8,4", "--epochs", 1, *args)
+    clf = load("digits.safetensors")[-1]
+    assert expected.items() <= clf.get_params().items()
+    assert [gain.shape for gain in clf.gains_] == [(8,), (4,)]
+    quick("digits", "--dropout", "0.5")
+    assert load("digits.safetensors")[-1].dropout == 0.5
+
+
 @pytest.mark.parametrize("backend", ["torch", "jax", "strict", "auto"])
 def test_train_on_a_backend(backend):
     if backend != "auto":
@@ -435,6 +457,12 @@ def test_backends_shows_the_remedy(monkeypatch):
         (["--hidden", "1.5"], "positive whole numbers"),
         (["--hidden", "9,"], "positive whole numbers"),
         (["--hidden", "10,100000000000"], "Unable to allocate"),
+        (["--dropout", "0.5,half"], "as in 0.5 or 0.2,0.5; got '0.5,half'"),
+        (["--dropout", "1"], "numbers in [0, 1)"),
+        (["--dropout", "0.5,0.5"], "for each of the 1 hidden layers"),
+        (["--input-dropout", "1"], "'input_dropout' parameter"),
+        (["--normalization", "group"], "must be a str among"),
+        (["--max-norm", "0"], "'max_norm' parameter"),
         (["--epochs", "0"], "--epochs"),
         (["--batch-size", "0"], "--batch-size"),
         (["--alpha", "-1"], "--alpha"),
@@ -476,7 +504,7 @@ def test_no_gpu(monkeypatch):
 def test_bad_options_of_mnist(mnist):
     home = ["--data-home", mnist]
     assert "no effect with mnist" in fails("train", "mnist", *home, "--target", "y")
-    for option in ("--hidden", "--seed", "--dtype"):
+    for option in ("--hidden", "--seed", "--dtype", "--max-norm", "--mixup"):
         message = fails("train", "mnist", *home, "--tutorial", option, "1")
         assert f"'{option}': it has no effect with --tutorial" in message
 

@@ -60,6 +60,7 @@ from xpnet.optimizers import SGD, Adam, AdamW
 from xpnet.testing import assert_close
 from xpnet.training import Objective, training_step
 from xpnet.training.batches import Data
+from xpnet.training.noise import Mixup, Numbers
 from xpnet.training.steps import make_steps
 
 try:
@@ -645,7 +646,7 @@ def test_random_numbers_of_a_counter(name: str, dtype: str) -> None:
     with rehearsing() as seen:
         call(seen.backend, dtype)
     masks = {dtype, "bool"} if name == "keep_mask" else set()
-    floats = {"float32"} if name != "counter_hash" else set()
+    floats = {"float32"} if name == "counter_uniform" else set()
     assert seen.dtypes == {"int32"} | floats | masks
     assert (seen.reads, seen.uploads) == ([], [])
 
@@ -785,7 +786,13 @@ class Fused(NamedTuple):
         given: list[Any] = []
         for name, parameter in inspect.signature(self.function).parameters.items():
             kind = str(parameter.annotation)
-            if name in ("learning_rate", "step_size"):
+            if name == "counter":
+                given.append(np.arange(12, dtype=np.int32).reshape(4, 3))
+            elif name.startswith("key"):
+                given.append(np.asarray(1234567891, np.int32))
+            elif parameter.annotation is int:
+                given.append(1 << 23)
+            elif name in ("learning_rate", "step_size"):
                 given.append(np.asarray(0.1, dtype))  # an array, since it changes
             elif "float" in kind:
                 given.append(0.25)
@@ -892,7 +899,7 @@ class Kernel:
             [*command, folder / "fused.cpp", "-o", library], check=True, cwd=folder
         )
         held = [
-            np.asarray(x, dtype=param.dtype) if isinstance(x, float) else x
+            np.asarray(x, dtype=param.dtype) if isinstance(x, int | float) else x
             for x, param in zip(arrays, self.params, strict=True)
         ]
         shape = arrays[0].shape
@@ -927,7 +934,9 @@ def test_each_is_one_kernel(
     fused = DECORATED[name]
     found = Kernel.trace(fused, fused.arguments(dtype, rng), hinted=hinted)
     assert type(found.kernel) is cupy.ElementwiseKernel
-    assert found.dtypes - {"bool", "int64"} == {dtype}  # of comparisons
+    # Of comparisons, and of counters.
+    whole = {"int32", "int64"} if name in ("_of_classes", "_thin") else set()
+    assert found.dtypes - {"bool"} - whole == {dtype}
     n_written = fused.updates or int(hinted)
     written = [not param.is_const for param in found.kernel.in_params]
     assert all(written[:n_written])
@@ -1010,12 +1019,59 @@ def test_launches_of_a_step(optimizer: Any, fused: int, unfused: int) -> None:
             )
             table = np.asarray([optimizer.coefficients(0.1, 1)])
             rows, numbers = asarray(np.arange(200), "int32"), asarray(table, "float32")
+            numbers = Numbers(numbers)
             total = asarray(np.asarray(0.0), "float32")
             steps.take(total, rows, numbers, 200)  # makes the buffers
             seen.launches.clear()
             steps.take(total, rows, numbers, 200)
             counts.append(len(seen.launches))
     assert counts == [fused, unfused]
+
+
+REGULARISED: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+    "dropout": ({"dropout": [0.2, 0.5]}, {}, 6),
+    "layer": ({"normalization": "layer"}, {}, 20),
+    "batch": ({"normalization": "batch"}, {}, 20),
+    "l1": ({}, {"l1": 0.1}, 7),
+    "max_norm": ({}, {"max_norm": 2.0}, 6),
+    "mixup": ({}, {"mixup": Mixup(0.2, lambda targets, _: targets)}, 10),
+}
+"""Options of network and objective, and launches more than without."""
+
+
+@pytest.mark.parametrize("name", REGULARISED)
+def test_launches_of_regularisation(name: str) -> None:
+    """Everything new is fused, stays in one dtype, and asks the host for nothing."""
+    in_network, in_objective, more = REGULARISED[name]
+
+    def launches(network: Network, **options: Any) -> int:
+        objective = Objective(network, softmax_cross_entropy, 1e-4, **options)
+        sgd = SGD()
+        with rehearsing() as seen:
+            asarray = seen.backend.asarray
+            data = Data(
+                asarray(np.ones((400, 64)), "float32"),
+                asarray(np.ones((400, 10)), "float32"),
+            )
+            params = asarray(np.ones(network.n_params), "float32")
+            steps = make_steps(objective, sgd, data, params, sgd.init(params), 200)
+            draws = objective.draws(1, 1, 400, 200, "float32")
+            _, numbers = steps.bring(None, Numbers(np.ones((2, 1), "float32"), *draws))
+            rows = asarray(np.arange(200), "int32")
+            total = asarray(np.asarray(0.0), "float32")
+            steps.take(total, rows, numbers.between(0, 1, 0, 200), 200)
+            seen.launches.clear()
+            seen.reads.clear()
+            steps.take(total, rows, numbers.between(1, 2, 200, 400), 200)
+            assert seen.reads == []
+            assert seen.unfused == set()
+            assert seen.dtypes <= {"float32", "int32", "bool"}
+            return len(seen.launches)
+
+    sizes, activations = [64, 100, 10], ["relu"]
+    plain = launches(Network.from_sizes(sizes, activations))
+    network = Network.from_sizes(sizes, activations, **in_network)
+    assert launches(network, **in_objective) - plain == more
 
 
 # ----------------------------------------------------------------------- captured step

@@ -183,6 +183,12 @@ NUMBERS = {
     "rest_2": 1.0 - 0.999,
     "epsilon": 1e-8,
     "penalty": 0.3,
+    "l1": 0.2,
+    "share": 0.8,
+    "key_0": 1234567891,
+    "key_1": -7,
+    "threshold": 1 << 23,
+    "scale": 2.0,
 }
 """Arguments that are numbers, and not as large as the others."""
 
@@ -216,6 +222,9 @@ def arguments(found: Decorated, shape: tuple[int, ...], dtype: str) -> list[Any]
     for name in found.parameters:
         if name in NUMBERS:
             args.append(NUMBERS[name])
+            continue
+        if name == "counter":
+            args.append(np.arange(np.prod(shape), dtype=np.int32).reshape(shape))
             continue
         drawn = rng.normal(size=shape).astype(dtype)
         extreme = rng.choice(specials(dtype), size=shape)

@@ -355,6 +355,12 @@ PARAMETERS: dict[str, Any] = {
     "dtype": "float32",
     "init": "he_normal",
     "compiled": True,
+    "dropout": [0.5],
+    "input_dropout": 0.25,
+    "normalization": "batch",
+    "l1": 1.0,
+    "max_norm": 0.1,
+    "mixup": 1.0,
 }
 """Another value for each."""
 

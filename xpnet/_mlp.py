@@ -198,7 +198,7 @@ class BaseMLP(Movable):
                     raise StaleFitError(msg)
         finally:
             if best is not None and self._progress is run.token:
-                self._keep_params(run.objective.network, best)
+                self._keep_params(run, best)
 
     def _minimize(self, run: Run) -> None:
         """Train with L-BFGS, and keep the fitted attributes up to date."""
@@ -232,7 +232,7 @@ class BaseMLP(Movable):
 
     def _watch(self, run: Run, loss: float) -> float:
         """Look at the held-out data; return what is to fall."""
-        self._keep_params(run.objective.network, run.progress.params)
+        self._keep_params(run, run.progress.params)
         if run.held_out is None:
             return loss
         value, score = run.held_out.look(self, run.objective)
@@ -276,7 +276,9 @@ class BaseMLP(Movable):
         check_is_fitted(self, "coefs_")
         X = check_X(self, X, reset=False)
         self._check_place(X, method)
-        network = make_network(self._sizes, self.activation)
+        network = make_network(
+            self._sizes, self.activation, normalization=self._normalization
+        )
         return network.outputs(self._weights, X), answers_at(X)
 
     def _get_doc_link(self) -> str:

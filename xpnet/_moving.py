@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from itertools import zip_longest
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,10 @@ from xpnet.backends import Backend, backend_of, get_backend
 from xpnet.exceptions import BackendUnavailableError, DataError
 from xpnet.network import Network
 
-__all__ = ["Movable", "answers_at"]
+__all__ = ["LISTS", "Movable", "answers_at"]
+
+LISTS = ("coefs_", "intercepts_", "gains_", "means_", "variances_")
+"""Attributes with an array for each layer, or for each hidden one, where there are any."""
 
 
 class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -24,6 +28,9 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     classes_: Any  # a classifier's
     coefs_: list[Array]
     intercepts_: list[Array]
+    gains_: list[Array]  # of layers that normalise
+    means_: list[Array]  # and these two with batch normalisation
+    variances_: list[Array]
     _progress: tuple[Any, Any]  # the settings it belongs to, and the progress
 
     def to(self, backend: str) -> Self:
@@ -57,19 +64,42 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         return self
 
     @property
-    def _weights(self) -> list[tuple[Array, Array]]:
-        """``(W, b)`` of each layer, as :class:`xpnet.network.Network` takes them."""
-        return list(zip(self.coefs_, self.intercepts_, strict=True))
+    def _weights(self) -> list[tuple[Array, ...]]:
+        """``(W, b)`` of each layer, as :class:`xpnet.network.Network` takes them.
+
+        Behind them is what a hidden layer normalises with.
+        """
+        lists = (getattr(self, name) for name in LISTS if hasattr(self, name))
+        return [
+            tuple(piece for piece in pieces if piece is not None)
+            for pieces in zip_longest(*lists)
+        ]
+
+    @property
+    def _normalization(self) -> str | None:
+        """What the fitted network normalises over, whatever was asked for since."""
+        if hasattr(self, "means_"):
+            return "batch"
+        return "layer" if hasattr(self, "gains_") else None
 
     @property
     def _sizes(self) -> list[int]:
         """Units of the fitted network, from the features to the outputs."""
         return [self.coefs_[0].shape[0], *(b.shape[0] for b in self.intercepts_)]
 
-    def _keep_params(self, network: Network, params: Array) -> None:
-        """Take the weights from the flat vector."""
-        weights, biases = zip(*network.views(params), strict=True)
-        self.coefs_, self.intercepts_ = list(weights), list(biases)
+    def _keep_params(self, run: Any, params: Array) -> None:
+        """Take the weights from the flat vector, and statistics from a run's samples."""
+        network: Network = run.objective.network
+        layers = network.views(params)
+        if network.layers[0].normalization == "batch":
+            statistics = network.statistics(layers, run.sample)
+            layers = [(*a, *b) for a, b in zip(layers, statistics, strict=True)]
+        columns = zip_longest(*layers)
+        for name, pieces in zip_longest(LISTS, columns):
+            if pieces is None:
+                self.__dict__.pop(name, None)  # of an earlier training
+            else:
+                setattr(self, name, [x for x in pieces if x is not None])
 
     def _check_place(self, X: Array, method: str) -> None:
         """Raise where `X` would have to be moved, and no backend is named."""
@@ -87,8 +117,9 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
 
     def _move_params(self, there: Backend) -> None:
         """Move weights, and classes to where `X` will lie; on the host if it may vary."""
-        self.coefs_ = [there.asarray(W) for W in self.coefs_]
-        self.intercepts_ = [there.asarray(b) for b in self.intercepts_]
+        for name in LISTS:
+            if hasattr(self, name):
+                setattr(self, name, [there.asarray(x) for x in getattr(self, name)])
         if hasattr(self, "classes_"):
             ref = self.coefs_[0] if self.backend is None else np.empty(0)
             self.classes_ = place(self.classes_, ref)
@@ -111,7 +142,7 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         state = {name: value for name, value in state.items() if name != "_progress"}
         if "coefs_" in state:
             state["_place"] = backend_of(self.coefs_[0]).name
-            for name in ("coefs_", "intercepts_"):
+            for name in [name for name in LISTS if name in state]:
                 state[name] = [to_numpy(x) for x in state[name]]
         if "classes_" in state:
             state["classes_"] = place(state["classes_"], np.empty(0))

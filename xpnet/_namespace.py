@@ -69,6 +69,7 @@ __all__ = [
     "row_sum",
     "rows",
     "same_place",
+    "sign",
     "sqrt",
     "subtract",
     "sum_all",
@@ -356,6 +357,12 @@ def one_where(condition: Array, like: Array) -> Array:
     return array_namespace(like).astype(condition, like.dtype)
 
 
+def sign(x: Array) -> Array:
+    """Return -1, 0 or 1; the namespaces' own may make a GPU wait for the host."""
+    xp = array_namespace(x)
+    return xp.astype(x > 0.0, x.dtype) - xp.astype(x < 0.0, x.dtype)
+
+
 def row_argmax(x: Array) -> Array:
     """Return the column of the largest number in each row, ``(n, k) -> (n,)``."""
     xp, place = array_namespace(x), device(x)
@@ -393,32 +400,34 @@ def _jitted_cut(shapes: tuple[tuple[int, ...], ...]) -> Callable[..., list[Array
     return jitted
 
 
-def fold(step: Callable[[Any, Any], Any], carry: Any, batches: tuple[Any, Any]) -> Any:
-    """Take a step with each row of two arrays, and hand the result to the next.
+def fold(
+    step: Callable[[Any, Any], Any], carry: Any, by_step: tuple[Array | None, ...]
+) -> Any:
+    """Take a step with each row of some arrays, and hand the result to the next.
 
     JAX's compiler gets it as one loop, whose body is compiled once.
 
     Parameters
     ----------
     step : callable
-        ``step(carry, (x, y)) -> carry``.
+        ``step(carry, rows) -> carry``.
     carry : tuple
         What the first step is given.
-    batches : (array or None, array)
-        Of as many rows each; None is None in each step.
+    by_step : tuple of array or None
+        Of as many rows each; None is None in each step, and the first is an array.
 
     Returns
     -------
     tuple
         What the last step returns.
     """
-    first, second = batches
-    if is_jax_traced(second):
+    first: Array = by_step[0]
+    if is_jax_traced(first):
         import jax
 
-        return jax.lax.scan(lambda x, y: (step(x, y), None), carry, batches)[0]
-    for i in range(second.shape[0]):
-        carry = step(carry, (None if first is None else first[i, ...], second[i, ...]))
+        return jax.lax.scan(lambda x, y: (step(x, y), None), carry, by_step)[0]
+    for i in range(first.shape[0]):
+        carry = step(carry, tuple(None if x is None else x[i, ...] for x in by_step))
     return carry
 
 

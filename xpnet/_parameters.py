@@ -21,11 +21,13 @@ from xpnet.training import Epoch
 __all__ = [
     "COMMON_CONSTRAINTS",
     "Sloped",
+    "check_solver",
     "clip_batch_size",
     "make_network",
     "make_optimizer",
     "make_schedule",
     "print_epoch",
+    "train_network",
     "warn_of_ignored",
 ]
 
@@ -80,6 +82,12 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "dtype": [StrOptions({"float32", "float64"}), None],
     "init": [StrOptions(set(INITIALIZERS))],
     "compiled": ["boolean", None],
+    "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+    "input_dropout": [Interval(Real, 0, 1, closed="left")],
+    "normalization": [StrOptions({"layer", "batch"}), None],
+    "l1": [Interval(Real, 0, None, closed="left")],
+    "max_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "mixup": [Interval(Real, 0, None, closed="left")],
 }
 
 _SGD = {"learning_rate", "power_t", "momentum", "nesterovs_momentum"}
@@ -123,7 +131,78 @@ def warn_of_ignored(estimator: BaseEstimator) -> None:
         warnings.warn(msg, UserWarning, stacklevel=5)
 
 
-def make_network(sizes: Sequence[int], activation: Any) -> Network:
+def check_solver(estimator: BaseEstimator) -> None:
+    """Raise for what L-BFGS can't do: its steps are not on batches, nor at random.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With valid parameters.
+
+    Raises
+    ------
+    DataError
+        With the names of the parameters.
+    """
+    if estimator.solver != "lbfgs":
+        return
+    asked = {
+        name: getattr(estimator, name)
+        for name in ("dropout", "input_dropout", "max_norm", "mixup")
+        if np.any(getattr(estimator, name))
+    }
+    if estimator.normalization == "batch":
+        asked["normalization"] = "batch"
+    if asked:
+        named = ", ".join(f"{name}={value!r}" for name, value in asked.items())
+        msg = (
+            f"solver='lbfgs' minimises one fixed function of the weights, which {named} "
+            "would change from step to step: choose 'adam' or 'sgd', or leave it out."
+        )
+        raise DataError(msg)
+
+
+def train_network(estimator: BaseEstimator, sizes: Sequence[int]) -> Network:
+    """Chain the layers as they are trained: with what is dropped and normalised.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With valid parameters.
+    sizes : sequence of int
+        Units from the features to the outputs.
+
+    Returns
+    -------
+    Network
+        The chain.
+
+    Raises
+    ------
+    ValueError
+        Lists of activations or dropout rates have another length, or hold something
+        else.
+    """
+    rates, n_hidden = estimator.dropout, len(sizes) - 2
+    if not isinstance(rates, (list, tuple)):
+        rates = [rates] * n_hidden
+    known = [isinstance(rate, Real) and 0.0 <= float(rate) < 1.0 for rate in rates]
+    if len(rates) != n_hidden or not all(known):
+        msg = (
+            f"dropout must be a number in [0, 1), or one for each of the {n_hidden} "
+            f"hidden layers, got {estimator.dropout!r}."
+        )
+        raise DataError(msg)
+    dropout = [float(rate) for rate in (estimator.input_dropout, *rates)]
+    return make_network(
+        sizes,
+        estimator.activation,
+        normalization=estimator.normalization,
+        dropout=dropout,
+    )
+
+
+def make_network(sizes: Sequence[int], activation: Any, **options: Any) -> Network:
     """Chain the layers.
 
     Parameters
@@ -132,6 +211,8 @@ def make_network(sizes: Sequence[int], activation: Any) -> Network:
         Units from the features to the outputs.
     activation : str, object, or sequence of them
         One for all hidden layers, or one for each.
+    **options
+        As :meth:`xpnet.network.Network.from_sizes` takes them.
 
     Returns
     -------
@@ -145,7 +226,7 @@ def make_network(sizes: Sequence[int], activation: Any) -> Network:
     """
     n_hidden = len(sizes) - 2
     if not isinstance(activation, (list, tuple)):
-        return Network.from_sizes(sizes, [activation] * n_hidden)
+        return Network.from_sizes(sizes, [activation] * n_hidden, **options)
     known = [
         _SLOPED.is_satisfied_by(each) or (isinstance(each, str) and each in ACTIVATIONS)
         for each in activation
@@ -157,7 +238,7 @@ def make_network(sizes: Sequence[int], activation: Any) -> Network:
             f"{activation!r}."
         )
         raise DataError(msg)
-    return Network.from_sizes(sizes, activation)
+    return Network.from_sizes(sizes, activation, **options)
 
 
 def make_optimizer(estimator: BaseEstimator) -> Optimizer:

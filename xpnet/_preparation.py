@@ -20,10 +20,11 @@ from xpnet._namespace import (
     is_sparse,
 )
 from xpnet._parameters import (
+    check_solver,
     clip_batch_size,
-    make_network,
     make_optimizer,
     make_schedule,
+    train_network,
     warn_of_ignored,
 )
 from xpnet._run import HeldOut, Run, check_scorer
@@ -40,8 +41,8 @@ from xpnet._validation import (
 from xpnet.backends import Backend, backend_of, get_backend
 from xpnet.exceptions import DataError
 from xpnet.initializers import draw
-from xpnet.network import Network
-from xpnet.training import Data, Objective, Plateau, Progress
+from xpnet.network import Dense, Network
+from xpnet.training import Data, Mixup, Objective, Plateau, Progress
 
 __all__ = ["prepare"]
 
@@ -102,7 +103,14 @@ def prepare(
         for each in twin._weigh(y, sample_weight, y_val)
     )
     data = _move(twin, X, targets, weights, backend, dtype)
-    objective = Objective(network, twin._loss(data), float(twin.alpha))
+    objective = Objective(
+        network,
+        twin._loss(data),
+        float(twin.alpha),
+        l1=float(twin.l1),
+        max_norm=None if twin.max_norm is None else float(twin.max_norm),
+        mixup=Mixup(float(twin.mixup), twin._soften) if twin.mixup > 0.0 else None,
+    )
     held_out = None
     if X_val is not None:
         targets = twin._encode(y_val)
@@ -110,6 +118,8 @@ def prepare(
         held_out = HeldOut(data_val, y_val, None)
     begin = _start if first else _resume
     run = Run(objective, data, begin(twin, network, backend, dtype), held_out=held_out)
+    if objective.noisy and run.progress.seed is None:
+        run.progress.seed = int(run.progress.random_state.randint(2**31))
     if twin.solver != "lbfgs":
         if twin.early_stopping and held_out is None:
             fraction, stratify = twin.validation_fraction, twin._stratify
@@ -122,6 +132,7 @@ def prepare(
 
 def _check_parameters(estimator: Any) -> None:
     estimator._validate_params()
+    check_solver(estimator)
     warn_of_ignored(estimator)
     if estimator.scoring not in (None, "loss"):
         check_scorer(estimator.scoring)
@@ -132,7 +143,7 @@ def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
     if run.held_out is not None and estimator.validation_scores_ is None:
         estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
         estimator.best_validation_score_ = -math.inf
-    estimator._keep_params(run.objective.network, run.progress.params)
+    estimator._keep_params(run, run.progress.params)
     if hasattr(estimator, "classes_"):
         estimator.classes_ = place(estimator.classes_, ref)
     estimator.n_iter_ = 0
@@ -177,7 +188,7 @@ def _network(
     """Chain the layers; activations of the user's own are tried first."""
     hidden = hidden_sizes(estimator.hidden_layer_sizes)
     sizes = [n_features, *hidden, estimator._n_units]
-    network = make_network(sizes, estimator.activation)
+    network = train_network(estimator, sizes)
     for layer in network.layers:
         if not isinstance(layer.activation, str):
             check_activation(layer.activation, backend, dtype)
@@ -219,7 +230,11 @@ def _start(
     random_state = check_random_state(estimator.random_state)
     hidden = [layer.activation for layer in network.layers[:-1]]
     drawn = draw(estimator.init, network.sizes, hidden, random_state)
-    params = backend.asarray(network.flatten(drawn), dtype, copy=True)
+    layers = [
+        (*W_and_b, *_gains(layer))
+        for W_and_b, layer in zip(drawn, network.layers, strict=True)
+    ]
+    params = backend.asarray(network.flatten(layers), dtype, copy=True)
     estimator.n_layers_ = len(network.layers) + 1
     estimator.t_ = 0
     estimator.loss_ = math.nan  # until the first epoch is over
@@ -231,6 +246,11 @@ def _start(
     return _progress(estimator, params, random_state)
 
 
+def _gains(layer: Dense) -> tuple[HostArray, ...]:
+    """Return first gains: a layer that normalises begins with variance 1."""
+    return () if layer.normalization is None else (np.ones(layer.fan_out),)
+
+
 def _resume(
     estimator: Any, network: Network, backend: Backend, dtype: DType
 ) -> Progress:
@@ -239,6 +259,13 @@ def _resume(
         msg = (
             f"The fitted network has layers of {estimator._sizes} units, and the "
             f"parameters ask for {network.sizes}: fit anew, with warm_start=False."
+        )
+        raise DataError(msg)
+    if estimator._normalization != network.layers[0].normalization:
+        msg = (
+            f"The fitted network has normalization={estimator._normalization!r}, and "
+            f"the parameters ask for {estimator.normalization!r}: fit anew, with "
+            "warm_start=False."
         )
         raise DataError(msg)
     params = backend.asarray(network.flatten(estimator._weights), dtype)

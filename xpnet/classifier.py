@@ -1,18 +1,20 @@
 """The classifier: labels in, classes and probabilities out."""
 
+from collections.abc import Callable
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from xpnet._mlp import BaseMLP
 from xpnet._namespace import asarray_like, to_numpy
 from xpnet._parameters import COMMON_CONSTRAINTS
 from xpnet._targets import ClassTargets, is_multilabel, is_text, learn, listed, restore
-from xpnet._typing import Array
+from xpnet._typing import Array, DType
 from xpnet._validation import HostArray, check_weights, check_y
 from xpnet.exceptions import DataError
 from xpnet.losses import Loss
@@ -117,6 +119,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Whether the stochastic solvers' step is given to the library's compiler as a
         whole: ``jax.jit``, ``torch.compile``, or a CUDA graph on CuPy. None does so
         where it pays from the first epoch on, which is JAX.
+    dropout : float or list of float, default=0.0
+        The share of the hidden units that each step drops, one for all hidden layers or
+        one for each; the others are scaled up, and nothing is dropped in predictions.
+    input_dropout : float, default=0.0
+        The share of the features that each step drops.
+    normalization : {"layer", "batch"} or None, default=None
+        What hidden layers standardise between weights and activation: the units of each
+        sample, or each unit over the batch. The intercepts are added afterwards, to
+        what is scaled by `gains_`. Predictions after ``"batch"`` take `means_` and
+        `variances_`.
+    label_smoothing : float, default=0.0
+        The share of each target that goes to all classes alike, in [0, 1); in the loss
+        of held-out samples too.
+    l1 : float, default=0.0
+        Strength of the L1 penalty on the weights, divided as `alpha` is.
+    max_norm : float or None, default=None
+        The largest norm of the weights of what comes in to a hidden unit; longer ones
+        are scaled back after each step.
+    mixup : float, default=0.0
+        Train on mixtures of two samples and their targets, in shares that are drawn
+        from Beta(mixup, mixup); 0 doesn't mix.
 
     Attributes
     ----------
@@ -127,6 +150,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Weights of each layer, in the backend's namespace.
     intercepts_ : list of array, shapes (fan_out,)
         Biases of each layer.
+    gains_ : list of array, shapes (fan_out,)
+        Gains of the hidden layers, with `normalization` only.
+    means_, variances_ : list of array, shapes (fan_out,)
+        With ``normalization="batch"`` only: mean and variance, over the samples that
+        were trained on (over 8192 of them where there are more), of what each hidden
+        layer standardises.
     loss_curve_ : list of float
         The objective of each epoch: the average over its steps of the value before
         each. For ``"lbfgs"`` the value after each iteration.
@@ -178,7 +207,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
     """
 
     _parameter_constraints = COMMON_CONSTRAINTS | {
-        "class_weight": [dict, list, StrOptions({"balanced"}), None]
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
     _numeric = False
 
@@ -215,6 +245,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         dtype: str | None = None,
         init: str = "glorot_uniform",
         compiled: bool | None = None,
+        dropout: Any = 0.0,
+        input_dropout: float = 0.0,
+        normalization: str | None = None,
+        label_smoothing: float = 0.0,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        mixup: float = 0.0,
     ) -> None:
         self._store(locals())
 
@@ -242,7 +279,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
         return self._targets.encode(y)
 
     def _loss(self, data: Data) -> Loss:  # noqa: ARG002
-        return self._targets.loss
+        if self.label_smoothing == 0.0 and self.mixup == 0.0:
+            return self._targets.loss
+        return self._targets.soft_loss(float(self.label_smoothing))
+
+    @property
+    def _soften(self) -> Callable[[Array, DType], Array]:
+        return self._targets.soften
 
     def _weigh(
         self, y: HostArray, sample_weight: HostArray | None, y_val: HostArray | None

@@ -10,7 +10,7 @@ from __future__ import annotations  # no compiler of steps has to evaluate them
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple, Self
 
 from xpnet import _namespace as ops
@@ -22,12 +22,20 @@ from xpnet._namespace import (
 )
 from xpnet._pointwise import pointwise
 from xpnet._typing import Array
-from xpnet.functional import get_activation
+from xpnet.functional import (
+    affine,
+    dropout,
+    get_activation,
+    inverse_std,
+    moments,
+    standardize,
+    standardize_backward,
+)
 
 __all__ = ["Buffers", "Dense", "LayerBuffers", "Network"]
 
-WeightsAndBiases = tuple[Array, Array]
-"""``(W, b)`` of a layer, or their gradients ``(dW, db)``."""
+WeightsAndBiases = tuple[Array, ...]
+"""``(W, b)`` of a layer, and behind them its gain if it has one; or their gradients."""
 
 
 class LayerBuffers(NamedTuple):
@@ -39,10 +47,14 @@ class LayerBuffers(NamedTuple):
     dX: Array | None = None
     dW: Array | None = None
     db: Array | None = None
+    d_gain: Array | None = None
+    D: Array | None = None
+    N: Array | None = None
 
 
 NO_BUFFERS = LayerBuffers()
 _BLOCK = 2**18  # elements of the widest layer that prediction holds at a time
+_AXES = {"layer": 1, "batch": 0}
 
 
 class Buffers(NamedTuple):
@@ -60,12 +72,20 @@ class Buffers(NamedTuple):
 class Dense:
     r"""A fully connected layer, :math:`A = g(X W + b)`.
 
+    It may drop a share of its inputs in training, and it may standardise X W,
+    :math:`A = g(\gamma\, \mathrm{standardize}(D W) + b)` with D the inputs that are
+    left: b then is the shift that goes with the gain :math:`\gamma`.
+
     Parameters
     ----------
     fan_in, fan_out : int
         Units before and behind the layer.
     activation : str or object, default="identity"
         g, as :func:`xpnet.functional.get_activation` takes it.
+    normalization : {"layer", "batch"} or None, default=None
+        Over which axis to standardise, the units of a sample or the samples.
+    dropout : float, default=0.0
+        The share of the inputs that is dropped where keys are given.
 
     Examples
     --------
@@ -82,9 +102,23 @@ class Dense:
     fan_in: int
     fan_out: int
     activation: Any = "identity"
+    normalization: str | None = None
+    dropout: float = 0.0
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of W and b, and of the gain if there is one."""
+        W_and_b = (self.fan_in, self.fan_out), (self.fan_out,)
+        return W_and_b if self.normalization is None else (*W_and_b, (self.fan_out,))
 
     def forward(
-        self, X: Array, W: Array, b: Array, out: LayerBuffers = NO_BUFFERS
+        self,
+        X: Array,
+        W: Array,
+        b: Array,
+        *normalizing: Array,
+        keys: tuple[Array | int, Array | int] | None = None,
+        out: LayerBuffers = NO_BUFFERS,
     ) -> tuple[Array, Callable[..., tuple[Array | None, WeightsAndBiases]]]:
         r"""Compute the layer's output, and the function that goes back through it.
 
@@ -101,6 +135,11 @@ class Dense:
             Weights.
         b : array, shape (fan_out,), dtype of `X`
             Biases.
+        *normalizing : array, shape (fan_out,), dtype of `X`
+            Of a layer that normalises, its gain; behind it, to standardise with them
+            instead of those of `X`, mean and variance of each unit.
+        keys : tuple of int or array, shape (), int32, optional
+            Of :func:`xpnet.functional.dropout`; without, nothing is dropped.
         out : LayerBuffers, optional
             Where the results may be written.
 
@@ -109,30 +148,59 @@ class Dense:
         A : array, shape (n_samples, fan_out), dtype of `X`
             The output.
         backward : callable
-            ``backward(dA) -> (dX, (dW, db))``; with ``input_gradient=False``, dX is
-            None and is not computed.
+            ``backward(dA) -> (dX, (dW, db))``, with the gradient of the gain behind db;
+            with ``input_gradient=False``, dX is None and is not computed.
         """
         g = get_activation(self.activation)
-        Z = ops.matmul(X, W, out=out.Z)  # (n_samples, fan_out)
-        if g.shifted is None:
-            Z = _shift(Z, b, out=out.Z)
+        if keys is not None:
+            X = dropout(X, *keys, self.dropout, out=out.D)
+        if self.normalization is not None:
+            Z = ops.matmul(X, W, out=out.N)
+            Z, through = _normalize(self.normalization, out, Z, b, *normalizing)
             A = g.forward(Z, out=out.A)
         else:
-            A = g.shifted(Z, b, out=out.A)
+            Z = ops.matmul(X, W, out=out.Z)  # (n_samples, fan_out)
+            if g.shifted is None:
+                Z = _shift(Z, b, out=out.Z)
+                A = g.forward(Z, out=out.A)
+            else:
+                A = g.shifted(Z, b, out=out.A)
         saved = Z if g.saves_input else A
 
         def backward(
             dA: Array, *, input_gradient: bool = True
         ) -> tuple[Array | None, WeightsAndBiases]:
             dZ = g.backward(dA, saved, out=out.dZ)  # (n_samples, fan_out)
-            dW = ops.matmul(X.T, dZ, out=out.dW)  # (fan_in, fan_out)
             db = ops.row_sum(dZ, out=out.db)  # (fan_out,)
+            d_gain = ()
+            if self.normalization is not None:
+                dZ, *d_gain = through(dZ)
+            dW = ops.matmul(X.T, dZ, out=out.dW)  # (fan_in, fan_out)
             dX = None
             if input_gradient:
                 dX = ops.matmul(dZ, ops.transposed(W), out=out.dX)
-            return dX, (dW, db)
+                if keys is not None:
+                    dX = dropout(dX, *keys, self.dropout, out=out.dX)
+            return dX, (dW, db, *d_gain)
 
         return A, backward
+
+    def statistics(self, X: Array, W: Array) -> tuple[Array, ...]:
+        """Return what predictions standardise with, of a batch that stands for all.
+
+        Parameters
+        ----------
+        X : array, shape (n_samples, fan_in), floating dtype
+            Inputs of the layer.
+        W : array, shape (fan_in, fan_out), dtype of `X`
+            Weights.
+
+        Returns
+        -------
+        tuple of array, shape (fan_out,)
+            Mean and variance of each unit with batch normalisation, else nothing.
+        """
+        return moments(ops.matmul(X, W)) if self.normalization == "batch" else ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +210,7 @@ class Network:
     Parameters
     ----------
     layers : tuple of Dense
-        From the features to the logits.
+        From the features to the logits. The last doesn't normalise.
 
     Examples
     --------
@@ -159,7 +227,14 @@ class Network:
     layers: tuple[Dense, ...]
 
     @classmethod
-    def from_sizes(cls, sizes: Sequence[int], activations: Sequence[Any]) -> Self:
+    def from_sizes(
+        cls,
+        sizes: Sequence[int],
+        activations: Sequence[Any],
+        *,
+        normalization: str | None = None,
+        dropout: Sequence[float] | None = None,
+    ) -> Self:
         """Chain layers of the given sizes; the last has no activation.
 
         Parameters
@@ -168,14 +243,25 @@ class Network:
             Units from the features to the logits.
         activations : sequence, length len(sizes) - 2
             One for each hidden layer.
+        normalization : {"layer", "batch"} or None, default=None
+            Of the hidden layers.
+        dropout : sequence of float, length len(sizes) - 1, optional
+            Shares of the features, and of each hidden layer's units, that are dropped.
 
         Returns
         -------
         Network
             With ``len(sizes) - 1`` layers.
         """
-        fans = zip(pairwise(sizes), [*activations, "identity"], strict=True)
-        return cls(tuple(Dense(fan_in, fan_out, g) for (fan_in, fan_out), g in fans))
+        n_hidden = len(sizes) - 2
+        each = zip(
+            pairwise(sizes),
+            [*activations, "identity"],
+            [*[normalization] * n_hidden, None],
+            dropout or [0.0] * (n_hidden + 1),
+            strict=True,
+        )
+        return cls(tuple(Dense(*fans, *options) for fans, *options in each))
 
     @property
     def sizes(self) -> list[int]:
@@ -194,11 +280,17 @@ class Network:
 
     @property
     def n_params(self) -> int:
-        """The number of weights and biases."""
-        return self.n_weights + sum(layer.fan_out for layer in self.layers)
+        """The number of weights, biases and gains."""
+        vectors = [layer.fan_out * len(layer.shapes[1:]) for layer in self.layers]
+        return self.n_weights + sum(vectors)
+
+    @property
+    def drops(self) -> bool:
+        """Whether any layer drops inputs."""
+        return any(layer.dropout > 0.0 for layer in self.layers)
 
     def views(self, params: Array) -> list[WeightsAndBiases]:
-        """Cut the flat vector into ``(W, b)`` of each layer.
+        """Cut the flat vector into ``(W, b)`` of each layer, and its gain.
 
         Parameters
         ----------
@@ -207,31 +299,57 @@ class Network:
 
         Returns
         -------
-        list of (W, b)
+        list of (W, b) or (W, b, gain)
             Shapes (fan_in, fan_out) and (fan_out,): views where the library has them.
         """
-        shapes: list[tuple[int, ...]]
-        shapes = [(layer.fan_in, layer.fan_out) for layer in self.layers]
-        shapes += [(layer.fan_out,) for layer in self.layers]
-        pieces, n_layers = ops.cut(params, tuple(shapes)), len(self.layers)
-        return list(zip(pieces[:n_layers], pieces[n_layers:], strict=True))
+        shapes = self._in_order([layer.shapes for layer in self.layers])
+        pieces = iter(ops.cut(params, tuple(shapes)))
+        layers: list[WeightsAndBiases] = [()] * len(self.layers)
+        for _, i in self._order:
+            layers[i] = (*layers[i], next(pieces))
+        return layers
 
-    def flatten(self, weights_and_biases: Sequence[WeightsAndBiases]) -> Array:
-        """Join ``(W, b)`` of each layer into one flat vector.
+    def by_layer(self, pieces: Sequence[Array]) -> list[WeightsAndBiases]:
+        """Group what was a list of every layer's pieces, layer behind layer.
 
         Parameters
         ----------
-        weights_and_biases : sequence of (W, b)
-            Arrays of the shapes that :meth:`views` gives.
+        pieces : sequence of array
+            W, b, and where there is one the gain, of the first layer, of the second …
+
+        Returns
+        -------
+        list of (W, b) or (W, b, gain)
+            Of each layer.
+        """
+        remaining = iter(pieces)
+        return [tuple(islice(remaining, len(layer.shapes))) for layer in self.layers]
+
+    def flatten(self, weights_and_biases: Sequence[WeightsAndBiases]) -> Array:
+        """Join ``(W, b)`` of each layer, and its gain, into one flat vector.
+
+        Parameters
+        ----------
+        weights_and_biases : sequence of (W, b) or (W, b, gain)
+            Arrays of the shapes that :meth:`views` gives; what is behind is left out.
 
         Returns
         -------
         array, shape (n_params,)
-            A new array: W of each layer, then b of each layer.
+            A new array: W of each layer, then b of each layer, then the gains.
         """
-        Ws, bs = zip(*weights_and_biases, strict=True)
-        xp = array_namespace(*Ws, *bs)
-        return xp.concat([xp.reshape(piece, (-1,)) for piece in (*Ws, *bs)])
+        pieces = self._in_order(weights_and_biases)
+        xp = array_namespace(*pieces)
+        return xp.concat([xp.reshape(piece, (-1,)) for piece in pieces])
+
+    @cached_property
+    def _order(self) -> list[tuple[int, int]]:
+        """Which piece of which layer comes when in the flat vector."""
+        n_pieces = enumerate(len(layer.shapes) for layer in self.layers)
+        return sorted((kind, i) for i, n in n_pieces for kind in range(n))
+
+    def _in_order(self, layers: Sequence[Sequence[Any]]) -> list[Any]:
+        return [layers[i][kind] for kind, i in self._order]
 
     def buffers(self, params: Array, n_samples: int) -> Buffers:
         """Allocate what a step with `n_samples` rows may write into.
@@ -253,7 +371,8 @@ class Network:
         d_params = empty_like(params, (self.n_params,))
         layers: list[LayerBuffers] = []
         dX = None
-        for layer, (dW, db) in zip(self.layers, self.views(d_params), strict=True):
+        for layer, gradients in zip(self.layers, self.views(d_params), strict=True):
+            dW, db, *d_gain = gradients
             A = empty_like(params, (n_samples, layer.fan_out))
             saves_input = get_activation(layer.activation).saves_input
             Z = empty_like(params, A.shape) if saves_input else A
@@ -261,12 +380,22 @@ class Network:
             # The loss's gradient may take the place of outputs that nobody needs again.
             replaced = last and layer.activation == "identity"
             dZ = A if replaced else empty_like(params, A.shape)
-            layers.append(LayerBuffers(Z, A, dZ, dX, dW, db))
+            kept = {}
+            if layer.normalization is not None:
+                kept = {"d_gain": d_gain[0], "N": empty_like(params, A.shape)}
+            if layer.dropout > 0.0:
+                kept["D"] = empty_like(params, (n_samples, layer.fan_in))
+            layers.append(LayerBuffers(Z, A, dZ, dX, dW, db, **kept))
             dX = dZ  # the next layer's dX is this layer's dA, then its dZ
         return Buffers(tuple(layers), d_params, params, self.views(params))
 
     def forward(
-        self, weights: Sequence[WeightsAndBiases], X: Array, out: Buffers | None = None
+        self,
+        weights: Sequence[WeightsAndBiases],
+        X: Array,
+        out: Buffers | None = None,
+        *,
+        key: Array | int | None = None,
     ) -> tuple[Array, Callable[..., Array]]:
         """Compute the logits, and the function that goes back through the chain.
 
@@ -278,32 +407,46 @@ class Network:
             Samples.
         out : Buffers, optional
             Where the results may be written.
+        key : int or array, shape (), int32, optional
+            Random bits of this step, which layers draw from what they drop; without,
+            nothing is dropped.
 
         Returns
         -------
         logits : array, shape (n_samples, fan_out of the last layer)
             The output of the last layer.
         backward : callable
-            ``backward(d_logits, penalty=None, flat=True) -> d_params``, the flat
-            gradient, or with ``flat=False`` its pieces, (dW, db) of each layer. A
-            `penalty` p adds that of (p / 2) ||W||^2: ``dW + p W`` in each layer.
+            ``backward(d_logits, penalty=None, flat=True, l1=None) -> d_params``, the
+            flat gradient, or with ``flat=False`` its pieces, (dW, db) of each layer. A
+            `penalty` p adds that of (p / 2) ||W||^2: ``dW + p W`` in each layer;
+            an `l1` q adds that of q |W|: ``dW + q sign(W)``, 0 where W is.
         """
         hints = (NO_BUFFERS,) * len(self.layers) if out is None else out.layers
-        A, callbacks = X, []
-        for layer, (W, b), hint in zip(self.layers, weights, hints, strict=True):
-            A, callback = layer.forward(A, W, b, hint)
-            callbacks.append((W, callback))
+        A = X
+        callbacks: list[tuple[Array, Callable[..., Any]]] = []
+        for layer, pieces, hint in zip(self.layers, weights, hints, strict=True):
+            keys = None
+            if key is not None and layer.dropout > 0.0:
+                keys = key, _stream(len(callbacks))
+            A, callback = layer.forward(A, *pieces, keys=keys, out=hint)
+            callbacks.append((pieces[0], callback))
 
         def backward(
-            d_logits: Array, penalty: Array | float | None = None, *, flat: bool = True
+            d_logits: Array,
+            penalty: Array | float | None = None,
+            *,
+            flat: bool = True,
+            l1: Array | float | None = None,
         ) -> Any:
             dA, gradients = d_logits, []
             for depth, (W, callback) in reversed(list(enumerate(callbacks))):
                 # Nobody asks for the gradient with respect to the samples.
-                dA, (dW, db) = callback(dA, input_gradient=depth > 0)
+                dA, (dW, *rest) = callback(dA, input_gradient=depth > 0)
                 if penalty is not None:
                     dW = _decay(dW, W, penalty)
-                gradients.append((dW, db))
+                if l1 is not None:
+                    dW = _shrink(dW, W, l1)
+                gradients.append((dW, *rest))
             gradients.reverse()
             if not flat:
                 return gradients
@@ -341,11 +484,101 @@ class Network:
         buffers = [empty_like(W, (rows, n_units)) for n_units in self.sizes[1:-1]]
         for (i, j), block in zip(cuts, blocks, strict=True):
             targets = [*(A[: j - i, :] for A in buffers), outputs[i:j, :]]
-            hints = tuple(LayerBuffers(Z=A, A=A) for A in targets)
+            hints = tuple(LayerBuffers(Z=A, A=A, N=A) for A in targets)
             result, _ = self.forward(weights, block, Buffers(hints))
             if result is not targets[-1]:  # a hint is no more than that
                 outputs[i:j, :] = result
         return outputs
+
+    def statistics(
+        self, weights: Sequence[WeightsAndBiases], X: Array
+    ) -> list[tuple[Array, ...]]:
+        """Return what predictions standardise with, layer by layer.
+
+        Parameters
+        ----------
+        weights : sequence of (W, b) or (W, b, gain)
+            Of each layer, as :meth:`views` gives them.
+        X : array, shape (n_samples, n_features), dtype of the weights
+            A batch that stands for all samples, hence a large one.
+
+        Returns
+        -------
+        list of tuple of array
+            Mean and variance of each layer with batch normalisation, (fan_out,); empty
+            for the others. They go behind the layer's own arrays to :meth:`outputs`.
+        """
+        A, found = X, []
+        for layer, pieces in zip(self.layers, weights, strict=True):
+            found.append(layer.statistics(A, pieces[0]))
+            A, _ = layer.forward(A, *pieces)
+        return found
+
+    def limit(
+        self, weights: Sequence[WeightsAndBiases], max_norm: float
+    ) -> list[WeightsAndBiases]:
+        r"""Scale back what is longer than allowed of the hidden units' weights.
+
+        .. math:: w \leftarrow \frac{c}{\max(\lVert w \rVert, c)}\, w
+
+        for each column w of each hidden layer's W, the weights of what comes in to one
+        unit [1]_.
+
+        Parameters
+        ----------
+        weights : sequence of (W, b)
+            Of each layer; W may be written into.
+        max_norm : float
+            The largest norm c.
+
+        Returns
+        -------
+        list of (W, b)
+            Of each layer.
+
+        References
+        ----------
+        .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov,
+           "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15,
+           2014.
+        """
+        *hidden, last = weights
+        return [(_limit(W, max_norm), *rest) for W, *rest in hidden] + [last]
+
+
+def _stream(depth: int) -> int:
+    """Return a layer's second key, an int32: a multiple of the golden ratio's bits."""
+    return (depth * 0x9E3779B9 + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def _normalize(
+    kind: str, out: LayerBuffers, Z: Array, b: Array, gain: Array, *statistics: Array
+) -> tuple[Array, Any]:
+    """Standardise, scale and shift; return the function that goes back through it."""
+    if statistics and kind == "batch":
+        mean, variance = statistics
+        scale = gain * inverse_std(variance)
+        return affine(Z, scale, b - mean * scale, out=out.Z), None
+    axis = _AXES[kind]
+    N, inverse = standardize(Z, axis=axis, out=out.N)
+
+    def backward(dZ: Array) -> tuple[Array, Array]:
+        d_gain = ops.row_sum(dZ * N, out=out.d_gain)
+        dN = ops.multiply(dZ, gain, out=out.dZ)
+        return standardize_backward(dN, N, inverse, axis=axis, out=out.dZ), d_gain
+
+    return affine(N, gain, b, out=out.Z), backward
+
+
+def _limit(W: Array, max_norm: float) -> Array:
+    norms = array_namespace(W).sqrt(ops.row_sum(W * W))  # (fan_out,)
+    return _scale(W, max_norm / ops.maximum(norms, max_norm))
+
+
+@pointwise(updates=1)
+def _scale(W: Array, share: Array) -> Array:
+    W *= share
+    return W
 
 
 @pointwise()
@@ -356,4 +589,10 @@ def _shift(Z: Array, b: Array, *, out: Array | None = None) -> Array:
 @pointwise(updates=1)
 def _decay(dW: Array, W: Array, penalty: Array | float) -> Array:
     dW += penalty * W
+    return dW
+
+
+@pointwise(updates=1)
+def _shrink(dW: Array, W: Array, l1: Array | float) -> Array:
+    dW += l1 * ops.sign(W)
     return dW

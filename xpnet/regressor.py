@@ -15,7 +15,7 @@ from xpnet._custom import adapt_loss, check_loss
 from xpnet._mlp import BaseMLP
 from xpnet._namespace import array_namespace, asarray_like, to_numpy
 from xpnet._parameters import COMMON_CONSTRAINTS, Sloped
-from xpnet._typing import Array
+from xpnet._typing import Array, DType
 from xpnet._validation import HostArray, check_weights, check_y
 from xpnet.backends import backend_of
 from xpnet.exceptions import DataError
@@ -32,6 +32,11 @@ LOSSES: dict[str, Loss] = {
     "quantile": losses.quantile,
     "gaussian_nll": losses.gaussian_nll,
 }
+
+
+def _as_they_are(targets: Array, dtype: DType) -> Array:  # noqa: ARG001
+    """Numbers can be mixed."""
+    return targets
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
@@ -134,6 +139,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Whether the stochastic solvers' step is given to the library's compiler as a
         whole: ``jax.jit``, ``torch.compile``, or a CUDA graph on CuPy. None does so
         where it pays from the first epoch on, which is JAX.
+    dropout : float or list of float, default=0.0
+        The share of the hidden units that each step drops, one for all hidden layers or
+        one for each; the others are scaled up, and nothing is dropped in predictions.
+    input_dropout : float, default=0.0
+        The share of the features that each step drops.
+    normalization : {"layer", "batch"} or None, default=None
+        What hidden layers standardise between weights and activation: the units of each
+        sample, or each unit over the batch. The intercepts are added afterwards, to
+        what is scaled by `gains_`. Predictions after ``"batch"`` take `means_` and
+        `variances_`.
+    l1 : float, default=0.0
+        Strength of the L1 penalty on the weights, divided as `alpha` is.
+    max_norm : float or None, default=None
+        The largest norm of the weights of what comes in to a hidden unit; longer ones
+        are scaled back after each step.
+    mixup : float, default=0.0
+        Train on mixtures of two samples and their targets, in shares that are drawn
+        from Beta(mixup, mixup); 0 doesn't mix.
 
     Attributes
     ----------
@@ -141,6 +164,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Weights of each layer, in the backend's namespace.
     intercepts_ : list of array, shapes (fan_out,)
         Biases of each layer.
+    gains_ : list of array, shapes (fan_out,)
+        Gains of the hidden layers, with `normalization` only.
+    means_, variances_ : list of array, shapes (fan_out,)
+        With ``normalization="batch"`` only: mean and variance, over the samples that
+        were trained on (over 8192 of them where there are more), of what each hidden
+        layer standardises.
     loss_curve_ : list of float
         The objective of each epoch: the average over its steps of the value before
         each. For ``"lbfgs"`` the value after each iteration.
@@ -223,6 +252,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         dtype: str | None = None,
         init: str = "glorot_uniform",
         compiled: bool | None = None,
+        dropout: Any = 0.0,
+        input_dropout: float = 0.0,
+        normalization: str | None = None,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        mixup: float = 0.0,
     ) -> None:
         self._store(locals())
 
@@ -259,6 +294,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         if self.loss == "huber":
             return partial(losses.huber, delta=self.huber_delta)
         return LOSSES[self.loss]
+
+    _soften = staticmethod(_as_they_are)
 
     def _score_outputs(
         self, outputs: Array, y: HostArray, weights: HostArray | None

@@ -31,6 +31,7 @@ _ON_NUMBERS: dict[str, Callable[..., Any]] = {
     "divide": lambda x, y, out=None: x / y,
     "maximum": lambda x, y, out=None: x if x > y or x != x else y,  # noqa: PLR0124
     "minimum": lambda x, y, out=None: x if x < y or x != x else y,  # noqa: PLR0124
+    "sign": lambda x: type(x)((x > 0.0) - (x < 0.0)),
     "sqrt": lambda x, out=None: np.sqrt(x),
     "where": lambda condition, x, y: x if condition else y,
     "where_or_zero": lambda condition, x, out=None: x * condition,  # as on NumPy
@@ -66,6 +67,9 @@ def _on_numbers(function: Callable[..., Any], dtype: DType) -> Any:
         co_consts=tuple(constant(value) for value in code.co_consts),
     )
     names = {name: constant(value) for name, value in function.__globals__.items()}
+    for name in code.co_names:  # and of the functions that it calls
+        if name not in calls and isinstance(names.get(name), python_types.FunctionType):
+            names[name] = _on_numbers(names[name], dtype)
     names |= {"ops": _ops(dtype), **calls}
     closure = tuple(python_types.CellType(calls[name]) for name in code.co_freevars)
     twin = python_types.FunctionType(
@@ -99,6 +103,8 @@ def _(x: Any) -> Any:
 @overload(_item, strict=False)
 def _(x: Any, i: int, j: int, like: Any) -> Any:
     number = np.dtype(str(like.dtype)).type
+    if isinstance(x, types.Integer):  # 32 bits in 64: the lower ones are the same
+        return lambda x, i, j, like: x
     if not isinstance(x, types.Array):
         return lambda x, i, j, like: number(x)
     if x.ndim == 2:

@@ -1,10 +1,12 @@
 """The kinds of targets that a classifier knows, one small frozen class for each.
 
 All have the same face: `classes_`, `n_outputs` and `out_activation`, ``encode`` and
-``every_class`` (on the host), ``loss``, and, from the network's outputs, ``log_proba``,
+``every_class`` (on the host), ``loss``, ``soft_loss`` with smoothed labels or mixed
+samples, ``soften`` with what is mixed, and, from the network's outputs, ``log_proba``,
 ``proba``, ``decision`` and ``predict``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -21,9 +23,15 @@ from xpnet._namespace import (
     to_numpy,
 )
 from xpnet._targets._labels import HostArray, class_numbers, labels
-from xpnet._typing import Array
+from xpnet._typing import Array, DType
 from xpnet.exceptions import DataError
-from xpnet.functional import log_sigmoid, log_softmax, softmax
+from xpnet.functional import (
+    log_sigmoid,
+    log_softmax,
+    one_hot,
+    smooth_labels,
+    softmax,
+)
 from xpnet.losses import (
     Loss,
     multioutput_cross_entropy,
@@ -66,6 +74,21 @@ class Multiclass(_OneClass):
         """Cross-entropy with class numbers."""
         return softmax_cross_entropy
 
+    @property
+    def _n_classes(self) -> tuple[int, ...]:
+        return (self.n_outputs,)
+
+    @property
+    def soften(self) -> Callable[[Array, DType], Array]:
+        """What turns class numbers into probabilities that can be mixed."""
+        return partial(_one_hot_blocks, n_classes=self._n_classes)
+
+    def soft_loss(self, smoothing: float) -> Loss:
+        """Cross-entropy with class numbers, smoothed, or with mixed probabilities."""
+        return partial(
+            _soft_softmax_loss, n_classes=self._n_classes, smoothing=smoothing
+        )
+
     def log_proba(self, outputs: Array) -> Array:
         """Return the logarithms of the classes' probabilities."""
         return log_softmax(outputs)
@@ -98,6 +121,15 @@ class Binary(_OneClass):
     def loss(self) -> Loss:
         """Cross-entropy with class numbers."""
         return _sigmoid_loss
+
+    @property
+    def soften(self) -> Callable[[Array, DType], Array]:
+        """What turns classes into probabilities that can be mixed."""
+        return _columns
+
+    def soft_loss(self, smoothing: float) -> Loss:
+        """Cross-entropy with classes, smoothed, or with mixed probabilities."""
+        return partial(_soft_sigmoid_loss, smoothing=smoothing)
 
     def log_proba(self, outputs: Array) -> Array:
         """Return the logarithms of both probabilities."""
@@ -149,6 +181,15 @@ class Multilabel:
     def loss(self) -> Loss:
         """Cross-entropy with the indicator matrix."""
         return _sigmoid_loss
+
+    @property
+    def soften(self) -> Callable[[Array, DType], Array]:
+        """What turns classes into probabilities that can be mixed."""
+        return _columns
+
+    def soft_loss(self, smoothing: float) -> Loss:
+        """Cross-entropy with classes, smoothed, or with mixed probabilities."""
+        return partial(_soft_sigmoid_loss, smoothing=smoothing)
 
     def log_proba(self, outputs: Array) -> Array:
         """Return the logarithm of each label's probability."""
@@ -207,8 +248,22 @@ class MultiOutput:
     @property
     def loss(self) -> Loss:
         """Sum of the outputs' cross-entropies."""
-        n_classes = tuple(output.n_outputs for output in self.outputs)
-        return partial(multioutput_cross_entropy, n_classes=n_classes)
+        return partial(multioutput_cross_entropy, n_classes=self._n_classes)
+
+    @property
+    def _n_classes(self) -> tuple[int, ...]:
+        return tuple(output.n_outputs for output in self.outputs)
+
+    @property
+    def soften(self) -> Callable[[Array, DType], Array]:
+        """What turns class numbers into probabilities that can be mixed."""
+        return partial(_one_hot_blocks, n_classes=self._n_classes)
+
+    def soft_loss(self, smoothing: float) -> Loss:
+        """Cross-entropy with class numbers, smoothed, or with mixed probabilities."""
+        return partial(
+            _soft_softmax_loss, n_classes=self._n_classes, smoothing=smoothing
+        )
 
     def _blocks(self, outputs: Array) -> list[Array]:
         stops = np.cumsum([output.n_outputs for output in self.outputs]).tolist()
@@ -244,7 +299,59 @@ def _sigmoid_loss(
     *,
     out: Array | None = None,
 ) -> tuple[Array, Array]:
-    targets = array_namespace(codes).astype(codes, logits.dtype)
-    if targets.ndim == 1:
-        targets = targets[:, None]
+    targets = _columns(codes, logits.dtype)
+    return sigmoid_cross_entropy(logits, targets, weights, out=out)
+
+
+def _columns(codes: Array, dtype: DType) -> Array:
+    targets = array_namespace(codes).astype(codes, dtype)
+    return targets[:, None] if targets.ndim == 1 else targets
+
+
+def _one_hot_blocks(codes: Array, dtype: DType, *, n_classes: tuple[int, ...]) -> Array:
+    if codes.ndim == 1:
+        return one_hot(codes, n_classes[0], dtype)
+    blocks = [one_hot(codes[:, i], n, dtype) for i, n in enumerate(n_classes)]
+    return array_namespace(codes).concat(blocks, axis=1)
+
+
+# Targets of these are class numbers still, or, mixed, numbers as the logits are.
+
+
+def _soft_softmax_loss(
+    logits: Array,
+    targets: Array,
+    weights: Array | None = None,
+    *,
+    n_classes: tuple[int, ...],
+    smoothing: float,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    if targets.dtype != logits.dtype:
+        targets = _one_hot_blocks(targets, logits.dtype, n_classes=n_classes)
+    if len(n_classes) == 1:
+        targets = smooth_labels(targets, smoothing, *n_classes)
+        return softmax_cross_entropy(logits, targets, weights, out=out)
+    loss, gradients, start = 0.0, [], 0
+    for count in n_classes:
+        block = slice(start, start + count)
+        block_targets = smooth_labels(targets[:, block], smoothing, count)
+        block_loss, d_block = softmax_cross_entropy(
+            logits[:, block], block_targets, weights
+        )
+        loss = loss + block_loss
+        gradients.append(d_block)
+        start += count
+    return loss, array_namespace(logits).concat(gradients, axis=1)
+
+
+def _soft_sigmoid_loss(
+    logits: Array,
+    targets: Array,
+    weights: Array | None = None,
+    *,
+    smoothing: float,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    targets = smooth_labels(_columns(targets, logits.dtype), smoothing, 2)
     return sigmoid_cross_entropy(logits, targets, weights, out=out)

@@ -65,7 +65,7 @@ class CapturedStep:
         total: Array,
         data: Any,
         rows: Any,
-        numbers: Array,
+        numbers: tuple[Array | None, ...],
         plan: Any,
     ) -> tuple[Array, tuple[Array, ...], Array]:
         """Take a step, in place."""
@@ -90,7 +90,9 @@ class _Graph:
         params, state, total, data, rows, numbers, plan = args
         self.total = total.copy()
         self.rows = None if rows is None else rows.copy()
-        self.numbers = numbers.copy()
+        self.numbers = type(numbers)(
+            *(None if x is None else x.copy() for x in numbers)
+        )
         self.params, self.state = params, state
         self.kept = data, plan
         written = [params, *state, self.total]
@@ -124,14 +126,12 @@ class _Graph:
                     self.graph = stream.end_capture()
 
     def replay(
-        self, total: Array, rows: Array | None, numbers: Array
+        self, total: Array, rows: Array | None, numbers: tuple[Array | None, ...]
     ) -> tuple[Array, tuple[Array, ...], Array]:
         """Take the step with other numbers, on the current stream."""
-        own, given = [self.total, self.numbers], [total, numbers]
-        if self.rows is not None:
-            own, given = [*own, self.rows], [*given, rows]
-        for x, value in zip(own, given, strict=True):
-            if value is not x:
+        own = self.total, self.rows, *self.numbers
+        for x, value in zip(own, (total, rows, *numbers), strict=True):
+            if value is not x:  # None is itself
                 x[...] = value
         self.graph.launch()
         return self.params, self.state, self.total

@@ -15,6 +15,17 @@ def _check_hidden(value: str) -> str:
     raise typer.BadParameter(msg)
 
 
+def _check_rates(value: str) -> str:
+    try:
+        rates = list(map(float, value.split(",")))
+    except ValueError:
+        rates = []
+    if rates and all(0.0 <= rate < 1.0 for rate in rates):
+        return value
+    msg = f"expected numbers in [0, 1), as in 0.5 or 0.2,0.5; got {value!r}"
+    raise typer.BadParameter(msg)
+
+
 def _check_fraction(value: float) -> float:
     if 0.0 < value < 1.0:
         return value
@@ -78,6 +89,43 @@ BatchSize: TypeAlias = Annotated[
 LearningRate: TypeAlias = Annotated[float, typer.Option(help="Of every step.")]
 Alpha: TypeAlias = Annotated[
     float, typer.Option(help="Strength of the L2 penalty.", min=0.0)
+]
+Dropout: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="The share of hidden units that a step drops, or one for each layer.",
+        metavar="P[,P…]",
+        callback=_check_rates,
+    ),
+]
+InputDropout: TypeAlias = Annotated[
+    float, typer.Option(help="The share of features that a step drops.", min=0.0)
+]
+Normalization: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="layer, batch: what hidden layers standardise over.",
+        metavar="NAME",
+        show_default="none",
+    ),
+]
+LabelSmoothing: TypeAlias = Annotated[
+    float, typer.Option(help="The share of a target for all classes.", min=0.0)
+]
+L1: TypeAlias = Annotated[
+    float, typer.Option("--l1", help="Strength of the L1 penalty.", min=0.0)
+]
+MaxNorm: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        help="The largest norm of a hidden unit's weights.", show_default="none"
+    ),
+]
+Mixup: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        help="Train on mixtures, in shares of Beta(A, A).", metavar="A", min=0.0
+    ),
 ]
 Seed: TypeAlias = Annotated[
     int, typer.Option(help="Of the split, the first weights and the batches.")

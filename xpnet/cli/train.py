@@ -30,9 +30,16 @@ IDLE = {
         "--activation",
         "--alpha",
         "--batch-size",
+        "--dropout",
         "--dtype",
         "--hidden",
+        "--input-dropout",
+        "--l1",
+        "--label-smoothing",
         "--learning-rate",
+        "--max-norm",
+        "--mixup",
+        "--normalization",
         "--seed",
         "--solver",
     },
@@ -53,6 +60,13 @@ def train(
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = 0.001,
     alpha: options.Alpha = 0.0001,
+    dropout: options.Dropout = "0",
+    input_dropout: options.InputDropout = 0.0,
+    normalization: options.Normalization = None,
+    label_smoothing: options.LabelSmoothing = 0.0,
+    l1: options.L1 = 0.0,
+    max_norm: options.MaxNorm = None,
+    mixup: options.Mixup = 0.0,
     seed: options.Seed = 0,
     dtype: options.DType = "float32",
     backend: options.BackendName = None,
@@ -73,6 +87,7 @@ def train(
     xpnet train iris.csv --target species
     """
     _refuse_idle_options(ctx, data, rerun)
+    rates = list(map(float, dropout.split(",")))
     classifier = MLPClassifier(
         tuple(map(int, hidden.split(","))),
         activation,
@@ -83,6 +98,13 @@ def train(
         max_iter=20 if data == "mnist" else 200,
         random_state=seed,
         dtype=dtype,
+        dropout=rates if len(rates) > 1 else rates[0],
+        input_dropout=input_dropout,
+        normalization=normalization,
+        label_smoothing=label_smoothing,
+        l1=l1,
+        max_norm=max_norm,
+        mixup=mixup,
     )
     if rerun:
         classifier.set_params(**tutorial.SETTINGS)

@@ -1,7 +1,7 @@
 """The mathematics of a network's layers, without state."""
 
 from xpnet.functional.activations import ACTIVATIONS, Activation, get_activation
-from xpnet.functional.counter import counter_hash, counter_uniform, keep_mask
+from xpnet.functional.counter import counter_hash, counter_uniform, dropout, keep_mask
 from xpnet.functional.exponential import (
     elu,
     elu_backward,
@@ -17,6 +17,13 @@ from xpnet.functional.gated import (
     mish_backward,
     silu,
     silu_backward,
+)
+from xpnet.functional.normalization import (
+    affine,
+    inverse_std,
+    moments,
+    standardize,
+    standardize_backward,
 )
 from xpnet.functional.rectifiers import (
     leaky_relu,
@@ -37,6 +44,7 @@ from xpnet.functional.softmax import (
     log_softmax,
     log_softmax_backward,
     one_hot,
+    smooth_labels,
     softmax,
     softmax_backward,
     softmax_jacobian,
@@ -45,8 +53,10 @@ from xpnet.functional.softmax import (
 __all__ = [
     "ACTIVATIONS",
     "Activation",
+    "affine",
     "counter_hash",
     "counter_uniform",
+    "dropout",
     "elu",
     "elu_backward",
     "gelu",
@@ -54,6 +64,7 @@ __all__ = [
     "get_activation",
     "identity",
     "identity_backward",
+    "inverse_std",
     "keep_mask",
     "leaky_relu",
     "leaky_relu_backward",
@@ -64,6 +75,7 @@ __all__ = [
     "logistic_backward",
     "mish",
     "mish_backward",
+    "moments",
     "one_hot",
     "relu",
     "relu_backward",
@@ -71,11 +83,14 @@ __all__ = [
     "selu_backward",
     "silu",
     "silu_backward",
+    "smooth_labels",
     "softmax",
     "softmax_backward",
     "softmax_jacobian",
     "softplus",
     "softplus_backward",
+    "standardize",
+    "standardize_backward",
     "tanh",
     "tanh_backward",
 ]

@@ -5,10 +5,14 @@ can be made anywhere in any order, inside a compiled or captured step too. It is
 in int32, the one integer that every library computes with; products wrap around.
 """
 
-from xpnet._namespace import array_namespace
+import math
+
+from xpnet import _namespace as ops
+from xpnet._namespace import array_namespace, device, is_sparse
+from xpnet._pointwise import pointwise
 from xpnet._typing import Array, DType
 
-__all__ = ["counter_hash", "counter_uniform", "keep_mask"]
+__all__ = ["counter_hash", "counter_uniform", "dropout", "keep_mask"]
 
 # The multipliers of "lowbias32", 0x7FEB352D and 0x846CA68B, in two's complement.
 _FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - (1 << 32)
@@ -67,7 +71,7 @@ def counter_uniform(counter: Array, key_0: Array | int, key_1: Array | int) -> A
     [0.736 0.823 0.678]
     """
     xp = array_namespace(counter)
-    bits = _shift_right(counter_hash(counter, key_0, key_1), 8)
+    bits = _bits(counter, key_0, key_1)
     return xp.astype(bits, xp.float32) * (1.0 / (1 << 24))
 
 
@@ -108,8 +112,84 @@ def keep_mask(
     array([2., 2., 2., 2.])
     """
     xp = array_namespace(counter)
-    kept = counter_uniform(counter, key_0, key_1) >= rate
+    kept = _bits(counter, key_0, key_1) >= _threshold(rate)
     return xp.astype(kept, dtype) * (1.0 / (1.0 - rate))
+
+
+def dropout(
+    X: Array,
+    key_0: Array | int,
+    key_1: Array | int,
+    rate: float,
+    *,
+    out: Array | None = None,
+) -> Array:
+    r"""Drop a share of the elements, and scale the others up.
+
+    .. math:: D_{si} = m_{si}\, X_{si}
+
+    with the masks m of :func:`keep_mask` for the counter that numbers the elements row
+    by row. It is linear, and so it is its own backward pass: under the same keys
+    ``dropout(dD, ...)`` is the gradient with respect to `X`. The mask is computed where
+    it is needed, and kept nowhere.
+
+    Parameters
+    ----------
+    X : array, shape (n_samples, n_units), floating dtype
+        Activations, or a gradient; a SciPy sparse matrix will do.
+    key_0, key_1 : int or array, shape (), int32
+        As for :func:`counter_hash`.
+    rate : float
+        The share that is dropped, in [0, 1).
+    out : array, optional
+        Where the result may be written; it may be `X`.
+
+    Returns
+    -------
+    array, shape and dtype of `X`
+        Dropped elements are 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dropout(np.asarray([[1.0, 2.0, 3.0, 4.0]]), 37, 7, 0.5)
+    array([[2., 0., 0., 8.]])
+    """
+    numbers = _threshold(rate), 1.0 / (1.0 - rate)
+    if is_sparse(X):  # zeros stay: the mask of the others is enough
+        thinned = X.tocoo()
+        counter = thinned.row * X.shape[1] + thinned.col
+        thinned.data = _thin(thinned.data, counter, key_0, key_1, *numbers)
+        return thinned.tocsr()
+    xp = array_namespace(X)
+    counter = xp.arange(math.prod(X.shape), dtype=xp.int32, device=device(X))
+    counter = xp.reshape(counter, X.shape)
+    return _thin(X, counter, key_0, key_1, *numbers, out=out)
+
+
+@pointwise()
+def _thin(
+    X: Array,
+    counter: Array,
+    key_0: Array | int,
+    key_1: Array | int,
+    threshold: int,
+    scale: float,
+    *,
+    out: Array | None = None,
+) -> Array:
+    kept = _bits(counter, key_0, key_1) >= threshold
+    return ops.where_or_zero(kept, X * scale, out=out)
+
+
+def _threshold(rate: float) -> int:
+    """Return the least of 24 random bits that is kept."""
+    return math.ceil(rate * (1 << 24))
+
+
+def _bits(counter: Array, key_0: Array | int, key_1: Array | int) -> Array:
+    """Draw 24 random bits."""
+    return _shift_right(counter_hash(counter, key_0, key_1), 8)
 
 
 def _shift_right(x: Array, k: int) -> Array:

@@ -9,6 +9,7 @@ __all__ = [
     "log_softmax",
     "log_softmax_backward",
     "one_hot",
+    "smooth_labels",
     "softmax",
     "softmax_backward",
     "softmax_jacobian",
@@ -215,3 +216,38 @@ def one_hot(y: Array, n_classes: int, dtype: DType) -> Array:
     xp = array_namespace(y)
     classes = xp.arange(n_classes, dtype=y.dtype, device=device(y))
     return xp.astype(y[:, None] == classes[None, :], dtype)
+
+
+def smooth_labels(targets: Array, smoothing: float, n_classes: int) -> Array:
+    r"""Smooth targets: be a little in doubt about each label [1]_.
+
+    .. math:: \tilde Y = (1 - \epsilon)\, Y + \frac{\epsilon}{k}
+
+    Logits then have a best value, where for one-hot targets they grow for ever.
+
+    Parameters
+    ----------
+    targets : array, shape (n_samples, n_outputs), floating dtype
+        Probabilities.
+    smoothing : float
+        The share :math:`\epsilon` that all classes get alike, in [0, 1].
+    n_classes : int
+        How many exclude each other, k: two for a sigmoid.
+
+    Returns
+    -------
+    array, shape and dtype of `targets`
+        Probabilities.
+
+    References
+    ----------
+    .. [1] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, "Rethinking the
+       inception architecture for computer vision", CVPR 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(smooth_labels(np.asarray([[1.0, 0.0]]), 0.1, 2))
+    [[0.95 0.05]]
+    """
+    return (1.0 - smoothing) * targets + smoothing / n_classes

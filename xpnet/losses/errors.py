@@ -93,7 +93,7 @@ def absolute_error(
     """
     xp = array_namespace(outputs, targets)
     errors = ops.subtract(outputs, targets, out=out)
-    return average_all(xp.abs(errors), _sign(errors), weights)
+    return average_all(xp.abs(errors), ops.sign(errors), weights)
 
 
 def huber(
@@ -199,9 +199,3 @@ def quantile(
     above = xp.astype(errors > 0.0, errors.dtype)
     below = xp.astype(errors < 0.0, errors.dtype)
     return average_all(losses, (1.0 - level) * above - level * below, weights)
-
-
-def _sign(x: Array) -> Array:
-    """Return the sign; the namespaces' own may make a GPU wait for the host."""
-    xp = array_namespace(x)
-    return xp.astype(x > 0.0, x.dtype) - xp.astype(x < 0.0, x.dtype)

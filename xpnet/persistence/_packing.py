@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from xpnet._moving import LISTS
 from xpnet._namespace import is_array_api_obj, to_numpy
 from xpnet.backends import get_backend
 from xpnet.classifier import MLPClassifier
@@ -164,6 +165,10 @@ def _check_shapes(estimator: BaseEstimator) -> None:
         shapes["coefs_"] = [W.shape for W in estimator.coefs_], list(pairwise(sizes))
         biases = [b.shape for b in estimator.intercepts_]
         shapes["intercepts_"] = biases, [(n_units,) for n_units in sizes[1:]]
+        for name in LISTS[2:]:
+            if hasattr(estimator, name):
+                found = [x.shape for x in getattr(estimator, name)]
+                shapes[name] = found, [(n_units,) for n_units in hidden]
     if "classes_" in shapes:
         n_classes = max(2, estimator.n_outputs_)  # two classes share one output
         shapes["classes_"] = estimator.classes_.shape, (n_classes,)

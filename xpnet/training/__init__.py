@@ -3,6 +3,7 @@
 from xpnet.training.batches import Data, batches
 from xpnet.training.lbfgs import train_lbfgs
 from xpnet.training.loop import Epoch, Progress, train
+from xpnet.training.noise import Mixup
 from xpnet.training.objective import Objective, training_step
 from xpnet.training.steps import step_coefficients
 from xpnet.training.stopping import Plateau, check_finite
@@ -10,6 +11,7 @@ from xpnet.training.stopping import Plateau, check_finite
 __all__ = [
     "Data",
     "Epoch",
+    "Mixup",
     "Objective",
     "Plateau",
     "Progress",

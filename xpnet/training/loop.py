@@ -13,6 +13,7 @@ from xpnet._typing import Array
 from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
 from xpnet.training.batches import Data, HostIndices, batches
+from xpnet.training.noise import Numbers
 from xpnet.training.objective import Objective
 from xpnet.training.steps import host_coefficients, make_steps
 from xpnet.training.stopping import Plateau, check_finite
@@ -36,6 +37,9 @@ class Progress:
     """Samples that the steps have seen."""
     order: HostIndices | None = None
     """The last order, which the next one permutes, as in scikit-learn."""
+    seed: int | None = None
+    """Masks and mixtures are drawn from it, and from the number of their step; None,
+    where nobody asked for any, is 0."""
 
 
 class Epoch(NamedTuple):
@@ -139,16 +143,23 @@ def train(
             math.ceil(n_samples / batch_size),
             progress.params,
         )
-        in_order, coefficients = steps.bring(order, coefficients)
+        draws = objective.draws(
+            progress.seed,
+            progress.n_steps + 1,
+            n_samples,
+            batch_size,
+            dtype_name(params.dtype),
+        )
+        in_order, numbers = steps.bring(order, Numbers(coefficients, *draws))
         total, n_seen, n_steps = zero, 0, 0
         at_once = steps.at_once * batch_size
         with threads_for(params, 2.0 * batch_size * objective.network.widest):
             for rows_at_once in batches(n_samples, at_once, in_order):
                 n_rows = min(at_once, n_samples - n_seen)
-                stop = n_steps + math.ceil(n_rows / batch_size)
-                numbers = coefficients[n_steps:stop, :]
-                total = steps.take(total, rows_at_once, numbers, n_rows)
-                n_seen, n_steps = n_seen + n_rows, stop
+                last = n_steps + math.ceil(n_rows / batch_size)
+                these = numbers.between(n_steps, last, n_seen, n_seen + n_rows)
+                total = steps.take(total, rows_at_once, these, n_rows)
+                n_seen, n_steps = n_seen + n_rows, last
                 out_of_time = time.monotonic() > deadline
                 if out_of_time:
                     break

@@ -1,15 +1,17 @@
 """What training descends, and one step down."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from xpnet import _namespace as ops
-from xpnet._namespace import array_namespace
+from xpnet._namespace import array_namespace, is_writable
 from xpnet._typing import Array
 from xpnet.losses import Loss, total_weight
 from xpnet.network import Buffers, Network, WeightsAndBiases
 from xpnet.optimizers import Optimizer, State
+from xpnet.training.batches import Data
+from xpnet.training.noise import Draws, Mixup, StepNoise
 
 __all__ = ["Objective", "training_step"]
 
@@ -22,8 +24,9 @@ class Objective:
         J(\theta) = L(\theta) + \frac{\alpha}{2n} \sum_l \lVert W^l \rVert^2, \qquad
         \nabla J = \nabla L + \frac{\alpha}{n} W
 
-    Biases are not penalised; n is the number of samples of the batch, or their weight,
-    as in scikit-learn.
+    Biases and gains are not penalised; n is the number of samples of the batch, or
+    their weight, as in scikit-learn. With dropout and mixup it is what J is on average
+    over the masks and mixtures, of which a step sees some.
 
     Parameters
     ----------
@@ -33,6 +36,14 @@ class Objective:
         ``loss(outputs, targets, weights=None, *, out=None) -> (value, d_outputs)``.
     alpha : float, default=0.0
         Strength of the penalty.
+    l1 : float, default=0.0
+        Strength of another, :math:`\frac{\lambda}{n} \sum_l \lVert W^l \rVert_1`, with
+        the subgradient :math:`\frac{\lambda}{n} \operatorname{sign} W`, 0 where W is.
+    max_norm : float, optional
+        What the norm of the weights of what comes in to a hidden unit may be: see
+        :meth:`xpnet.network.Network.limit`.
+    mixup : Mixup, optional
+        Train on mixtures of samples.
 
     Examples
     --------
@@ -49,6 +60,15 @@ class Objective:
     network: Network
     loss: Loss
     alpha: float = 0.0
+    l1: float = 0.0
+    max_norm: float | None = None
+    mixup: Mixup | None = None
+    noisy: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Tell once whether steps take draws: masks, or mixtures."""
+        noisy = self.network.drops or self.mixup is not None
+        object.__setattr__(self, "noisy", noisy)
 
     def value_and_gradient(
         self,
@@ -58,6 +78,7 @@ class Objective:
         out: Buffers | None = None,
         *,
         weights: Array | None = None,
+        key: Array | int | None = None,
     ) -> tuple[Array, Array]:
         """Return the objective and its gradient on one batch.
 
@@ -73,6 +94,8 @@ class Objective:
             Where the results may be written.
         weights : array, shape (n_samples,), dtype of `params`, optional
             Weights of the samples.
+        key : int or array, shape (), int32, optional
+            Random bits for the masks of dropout; without, nothing is dropped.
 
         Returns
         -------
@@ -81,12 +104,11 @@ class Objective:
         d_params : array, shape (n_params,), dtype of `params`
             The gradient.
         """
-        if out is not None and out.params is params:
-            weights_and_biases = out.weights
-        else:
-            weights_and_biases = self.network.views(params)
+        weights_and_biases = self._views(params, out)
         W = [params[: self.network.n_weights]]
-        return self._descend(weights_and_biases, W, X, targets, out, weights, flat=True)
+        return self._descend(
+            weights_and_biases, W, X, targets, out, weights, key, flat=True
+        )
 
     def value_and_gradients(
         self,
@@ -95,6 +117,7 @@ class Objective:
         targets: Array,
         *,
         weights: Array | None = None,
+        key: Array | int | None = None,
     ) -> tuple[Array, list[WeightsAndBiases]]:
         """Return the objective and its gradient on one batch, in pieces.
 
@@ -102,7 +125,7 @@ class Objective:
         ----------
         weights_and_biases : sequence of (W, b)
             Of each layer.
-        X, targets, weights : array
+        X, targets, weights, key : array
             As for :meth:`value_and_gradient`.
 
         Returns
@@ -112,10 +135,74 @@ class Objective:
         gradients : list of (dW, db)
             Of each layer.
         """
-        W = [array_namespace(W).reshape(W, (-1,)) for W, _ in weights_and_biases]
+        W = [array_namespace(W).reshape(W, (-1,)) for W, *_ in weights_and_biases]
         return self._descend(
-            weights_and_biases, W, X, targets, None, weights, flat=False
+            weights_and_biases, W, X, targets, None, weights, key, flat=False
         )
+
+    def limited(self, params: Array, out: Buffers | None = None) -> Array:
+        """Return the flat vector with weights scaled back to `max_norm`.
+
+        Parameters
+        ----------
+        params : array, shape (n_params,)
+            The flat vector; it may be written into.
+        out : Buffers, optional
+            Those that were made for it have its views.
+
+        Returns
+        -------
+        array, shape (n_params,)
+            Unchanged where there is no `max_norm`.
+        """
+        if self.max_norm is None:
+            return params
+        limited = self.network.limit(self._views(params, out), self.max_norm)
+        return params if is_writable(params) else self.network.flatten(limited)
+
+    def draws(
+        self, seed: int | None, t: int, n_samples: int, batch_size: int, dtype: str
+    ) -> Draws:
+        """Draw for an epoch's steps as :meth:`xpnet.training.noise.Draws.make` does.
+
+        Parameters
+        ----------
+        seed, t, n_samples, batch_size, dtype : int, str
+            As there.
+
+        Returns
+        -------
+        Draws
+            Of what is random.
+        """
+        if not self.noisy:
+            return Draws()
+        masks = self.network.drops
+        return Draws.make(
+            seed or 0, t, n_samples, batch_size, dtype, masks=masks, mixup=self.mixup
+        )
+
+    def noised(self, batch: Data, noise: StepNoise) -> Data:
+        """Return a batch, or the mixtures of its samples where there is mixup.
+
+        Parameters
+        ----------
+        batch : Data
+            The batch.
+        noise : StepNoise
+            The draws of the step.
+
+        Returns
+        -------
+        Data
+            As many samples.
+        """
+        return batch if self.mixup is None else self.mixup.mix(batch, noise)
+
+    def _views(self, params: Array, out: Buffers | None) -> Sequence[WeightsAndBiases]:
+        if out is not None and out.params is params:
+            return out.weights
+        return self.network.views(params)
 
     def _descend(
         self,
@@ -125,18 +212,24 @@ class Objective:
         targets: Array,
         out: Buffers | None,
         weights: Array | None,
+        key: Array | int | None,
         *,
         flat: bool,
     ) -> tuple[Array, Any]:
-        outputs, backward = self.network.forward(weights_and_biases, X, out)
+        outputs, backward = self.network.forward(weights_and_biases, X, out, key=key)
         hint = None if out is None else out.layers[-1].dZ
         value, d_outputs = self.loss(outputs, targets, weights, out=hint)
-        if self.alpha == 0.0:
+        if self.alpha == self.l1 == 0.0:
             return value, backward(d_outputs, flat=flat)
-        strength = self.alpha / total_weight(X, weights)
+        n = total_weight(X, weights)
+        strength = self.alpha / n
         squares = sum(ops.matmul(W, W) for W in all_W)
         value = value + 0.5 * strength * squares
-        return value, backward(d_outputs, strength, flat=flat)
+        if self.l1 == 0.0:
+            return value, backward(d_outputs, strength, flat=flat)
+        l1, xp = self.l1 / n, array_namespace(*all_W)
+        value = value + l1 * sum(xp.sum(xp.abs(W)) for W in all_W)
+        return value, backward(d_outputs, strength, flat=flat, l1=l1)
 
 
 def training_step(
@@ -150,6 +243,7 @@ def training_step(
     out: Buffers | None = None,
     *,
     weights: Array | None = None,
+    key: Array | int | None = None,
 ) -> tuple[Array, State, Array]:
     """Go one step down the gradient on one batch.
 
@@ -173,6 +267,8 @@ def training_step(
         Where the results may be written.
     weights : array, shape (n_samples,), optional
         Weights of the samples.
+    key : int or array, shape (), int32, optional
+        Random bits for the masks of dropout.
 
     Returns
     -------
@@ -182,7 +278,9 @@ def training_step(
         The objective before it; it stays on the device.
     """
     value, d_params = objective.value_and_gradient(
-        params, X, targets, out, weights=weights
+        params, X, targets, out, weights=weights, key=key
     )
     params, state = optimizer.update(params, d_params, state, *coefficients)
+    if objective.max_norm is not None:
+        params = objective.limited(params, out)
     return params, state, value

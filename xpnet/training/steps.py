@@ -15,6 +15,7 @@ from xpnet.backends import captures, compile_step, compiles_by_default
 from xpnet.network import Buffers, Network
 from xpnet.optimizers import Optimizer, State
 from xpnet.training.batches import Data, HostIndices, part
+from xpnet.training.noise import Numbers, StepNoise
 from xpnet.training.objective import Objective, training_step
 
 __all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
@@ -26,10 +27,10 @@ class Steps(Protocol):
     at_once: int
     """How many steps a call takes; the last of an epoch may take fewer."""
 
-    def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
-        """Return an epoch's order and coefficients where the steps want them."""
+    def bring(self, order: HostIndices | None, numbers: Numbers) -> tuple[Any, Numbers]:
+        """Return an epoch's order and numbers where the steps want them."""
 
-    def take(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
+    def take(self, total: Array, rows: Any, numbers: Numbers, n_rows: int) -> Array:
         """Take some steps, and return the sum of the losses so far."""
 
     def result(self) -> tuple[Array, State]:
@@ -104,12 +105,12 @@ class _FlatSteps:
             _flat_steps, (objective, optimizer), params, compiled=compiled
         )
 
-    def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
+    def bring(self, order: HostIndices | None, numbers: Numbers) -> tuple[Any, Numbers]:
         """Move both once an epoch."""
         rows = None if order is None else self.data.on_device(order)
-        return rows, asarray_like(coefficients, self.params)
+        return rows, numbers.like(self.params)
 
-    def take(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
+    def take(self, total: Array, rows: Any, numbers: Numbers, n_rows: int) -> Array:
         """Take steps in buffers."""
         plan = self.plans.get(n_rows)
         if plan is None:
@@ -159,11 +160,11 @@ class _PiecewiseSteps:
             _piecewise_steps, (objective, optimizer), params, compiled=compiled
         )
 
-    def bring(self, order: HostIndices | None, coefficients: Any) -> tuple[Any, Any]:
+    def bring(self, order: HostIndices | None, numbers: Numbers) -> tuple[Any, Numbers]:
         """Leave both on the host: a call moves small arrays sooner than one cuts them."""
-        return order, coefficients
+        return order, numbers
 
-    def take(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
+    def take(self, total: Array, rows: Any, numbers: Numbers, n_rows: int) -> Array:
         """Take compiled steps: on full batches, and on a short last one."""
         if rows is None and n_rows > self.batch_size:
             rows = slice(0, n_rows)
@@ -171,20 +172,24 @@ class _PiecewiseSteps:
             rows = np.arange(rows.start, rows.stop, dtype=np.int32)
         n_full = n_rows // self.batch_size
         parts = [(0, n_full, self.batch_size), (n_full, 1, n_rows % self.batch_size)]
-        for start, n_steps, size in parts:
+        for first, n_steps, size in parts:
             if n_steps == 0 or size == 0:
                 continue
-            batches = rows
-            if rows is not None:
-                first = start * self.batch_size
-                batches = rows[first : first + n_steps * size].reshape(n_steps, size)
+            start = first * self.batch_size
+            stop = start + n_steps * size
+            coefficients, keys, shares, partners = numbers.between(
+                first, first + n_steps, start, stop
+            )
+            by_step = [
+                None if x is None else x.reshape(n_steps, size)
+                for x in (None if rows is None else rows[start:stop], partners)
+            ]
             self.pieces, self.states, total = self._steps(
                 self.pieces,
                 self.states,
                 total,
                 self.data,
-                batches,
-                numbers[start : start + n_steps],
+                (coefficients, by_step[0], keys, shares, by_step[1]),
             )
         return total
 
@@ -208,13 +213,17 @@ def _flat_steps(
     total: Array,
     data: Data,
     rows: Any,
-    numbers: Array,
+    numbers: Numbers,
     plan: Plan,
 ) -> tuple[Array, State, Array]:
+    table = numbers.coefficients
     for i, (start, stop, out) in enumerate(plan):
-        batch = rows if len(plan) == 1 else part(rows, start, stop)
-        X, targets, weights = data.take(batch)
-        coefficients = tuple(numbers[i, j] for j in range(numbers.shape[1]))
+        batch = data.take(rows if len(plan) == 1 else part(rows, start, stop))
+        key = None
+        if objective.noisy:
+            noise = numbers.noise(i, start, stop)
+            batch, key = objective.noised(batch, noise), noise.key
+        X, targets, weights = batch
         params, state, value = training_step(
             objective,
             optimizer,
@@ -222,9 +231,10 @@ def _flat_steps(
             state,
             X,
             targets,
-            coefficients,
+            tuple(table[i, j] for j in range(table.shape[1])),
             out,
             weights=weights,
+            key=key,
         )
         total = total + value * float(stop - start)
     return params, state, total
@@ -237,28 +247,34 @@ def _piecewise_steps(
     states: list[State],
     total: Array,
     data: Data,
-    batches: Any,
-    numbers: Array,
+    by_step: tuple[Any, ...],
 ) -> tuple[list[Array], list[State], Array]:
-    def step(carry: Any, batch: Any) -> Any:
+    network = objective.network
+
+    def step(carry: Any, of_step: Any) -> Any:
         pieces, states, total = carry
-        rows, coefficients = batch
-        X, targets, weights = data.take(rows)
-        pairs = list(zip(pieces[::2], pieces[1::2], strict=True))
+        coefficients, rows, *draws = of_step
+        batch, noise = data.take(rows), StepNoise(*draws)
+        if objective.noisy:
+            batch = objective.noised(batch, noise)
+        X, targets, weights = batch
         value, gradients = objective.value_and_gradients(
-            pairs, X, targets, weights=weights
+            network.by_layer(pieces), X, targets, weights=weights, key=noise.key
         )
-        d_pieces = [array for pair in gradients for array in pair]
+        d_pieces = [array for layer in gradients for array in layer]
         coefficients = [coefficients[i] for i in range(coefficients.shape[0])]
         updated = [
             optimizer.update(*piece, *coefficients)
             for piece in zip(pieces, d_pieces, states, strict=True)
         ]
         pieces, states = map(list, zip(*updated, strict=True))
+        if objective.max_norm is not None:
+            layers = network.limit(network.by_layer(pieces), objective.max_norm)
+            pieces = [array for layer in layers for array in layer]
         return pieces, states, total + value * float(X.shape[0])
 
     after: tuple[list[Array], list[State], Array] = ops.fold(
-        step, (pieces, states, total), (batches, numbers)
+        step, (pieces, states, total), by_step
     )
     return after
 
@@ -266,9 +282,9 @@ def _piecewise_steps(
 def _cut(
     network: Network, params: Array, state: State
 ) -> tuple[list[Array], list[State]]:
-    """Cut flat vectors into W and b of each layer."""
+    """Cut flat vectors into W and b of each layer, and its gain."""
     vectors = [params, *state]
-    cut = [[array for pair in network.views(x) for array in pair] for x in vectors]
+    cut = [[array for layer in network.views(x) for array in layer] for x in vectors]
     pieces, *moments = cut
     states = list(zip(*moments, strict=True)) if moments else [()] * len(pieces)
     return pieces, states
@@ -279,9 +295,7 @@ def _join(
 ) -> tuple[Array, State]:
     """Join what :func:`_cut` has cut."""
     vectors = [pieces, *map(list, zip(*states, strict=True))]
-    params, *state = (
-        network.flatten(list(zip(x[::2], x[1::2], strict=True))) for x in vectors
-    )
+    params, *state = (network.flatten(network.by_layer(x)) for x in vectors)
     return params, tuple(state)
 
 
