@@ -490,6 +490,21 @@ def test_whole_numbers_as_samples(convert):
     assert_alike(convert(clf, X), clf, X)
 
 
+@pytest.mark.parametrize("steps", [[StandardScaler()], []], ids=["scaled", "alone"])
+def test_each_column_an_input(steps, convert):
+    """As skl2onnx makes them of a frame."""
+    frame, y = load_iris(return_X_y=True, as_frame=True)
+    pipeline = make_pipeline(*steps, MLPClassifier((8,), max_iter=20, random_state=0))
+    pipeline.fit(frame, y)
+    session = onnxruntime.InferenceSession(convert(pipeline, frame).SerializeToString())
+    columns = zip(session.get_inputs(), frame, strict=True)
+    given = {value.name: frame[[column]].to_numpy() for value, column in columns}
+    label, probs = session.run(None, given)
+    np.testing.assert_array_equal(label, pipeline.predict(frame))
+    # skl2onnx's scaler joins columns in float32.
+    np.testing.assert_allclose(probs, pipeline.predict_proba(frame), **ONNX["float32"])
+
+
 @pytest.mark.parametrize("labels", [LABELS["int"], LABELS["str"]], ids=["int", "str"])
 @pytest.mark.parametrize("zipmap", [True, "columns"])
 def test_probabilities_by_class(labels, zipmap):

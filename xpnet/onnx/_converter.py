@@ -26,7 +26,7 @@ def declare(operator: Any) -> None:
     Parameters
     ----------
     operator : skl2onnx.common._topology.Operator
-        One of the estimators, with its input.
+        One of the estimators, with its input, or inputs of some columns each.
 
     Raises
     ------
@@ -82,12 +82,14 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
 
 def _describe(operator: Any, unique: Any) -> tuple[Graph, list[Output]]:
     """Compute in what the input is, and in float32 where it is no float."""
-    (X,) = operator.inputs
-    is_double = isinstance(X.type, _data_types().DoubleTensorType)
+    double = _data_types().DoubleTensorType
+    # The first one's type is what skl2onnx takes the answers' to be.
+    is_double = isinstance(operator.inputs[0].type, double)
     graph = Graph("float64" if is_double else "float32", unique)
-    samples = graph.cast(X.full_name, graph.dtype)
+    parts = [graph.cast(each.full_name, graph.dtype) for each in operator.inputs]
+    X = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
     into = [variable.full_name for variable in operator.outputs]
-    return graph, add_estimator(graph, operator.raw_operator, samples, into)
+    return graph, add_estimator(graph, operator.raw_operator, X, into)
 
 
 def _data_types() -> Any:
