@@ -56,7 +56,9 @@ def _softplus(graph: Graph, Z: str) -> str:
 
 
 def _silu(graph: Graph, Z: str) -> str:
-    return graph.add("Mul", Z, graph.add("Sigmoid", Z))
+    # Z · Sigmoid(Z) is what onnxruntime 1.20 makes one operator of, that lacks float64.
+    power = graph.add("Exp", graph.add("Neg", Z))
+    return graph.add("Div", Z, graph.add("Add", power, 1.0))
 
 
 def _mish(graph: Graph, Z: str) -> str:

@@ -67,8 +67,11 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     """
     graph, _ = _describe(operator, scope.get_unique_variable_name)
     for name, values in graph.constants.items():
-        element = ELEMENT_TYPES["str" if values.dtype == object else values.dtype.name]
-        container.add_initializer(name, element, values.shape, values.ravel())
+        dtype: str = values.dtype.name
+        content: Any = values.ravel()
+        if dtype == "object":
+            dtype, content = "str", [text.encode() for text in content]
+        container.add_initializer(name, ELEMENT_TYPES[dtype], values.shape, content)
     for node in graph.nodes:
         container.add_node(
             node.operator,
