@@ -5,7 +5,7 @@ import typer
 from xpnet.cli import options
 from xpnet.exceptions import DataError
 from xpnet.onnx import save_onnx
-from xpnet.persistence import check_writable, load
+from xpnet.persistence import load
 
 
 def export(model: options.Model, onnx: options.OnnxPath) -> None:
@@ -20,6 +20,5 @@ def export(model: options.Model, onnx: options.OnnxPath) -> None:
     if onnx.resolve() == model.resolve():
         msg = f"{onnx} is the model itself: name another file by --onnx."
         raise DataError(msg)
-    check_writable(onnx)
     save_onnx(load(model), onnx)
     typer.echo(f"Wrote the ONNX model to {onnx}.")

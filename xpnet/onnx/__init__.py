@@ -70,7 +70,8 @@ def to_onnx(estimator: BaseEstimator) -> Any:
     >>> import numpy as np
     >>> from xpnet import MLPRegressor
     >>> X = np.asarray([[0.0], [1.0], [2.0]], dtype="float32")
-    >>> reg = MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs").fit(X, X[:, 0])
+    >>> reg = MLPRegressor("squared_error", (2,), solver="lbfgs", random_state=0)
+    >>> reg = reg.fit(X, X[:, 0])
     >>> [node.op_type for node in to_onnx(reg).graph.node]
     ['MatMul', 'Add', 'Relu', 'MatMul', 'Add', 'Identity']
     """
@@ -137,7 +138,8 @@ def save_onnx(estimator: BaseEstimator, path: FilePath) -> None:
     >>> import onnx
     >>> from xpnet import MLPRegressor
     >>> X = np.asarray([[0.0], [1.0], [2.0]])
-    >>> reg = MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs").fit(X, X[:, 0])
+    >>> reg = MLPRegressor("squared_error", (2,), solver="lbfgs", random_state=0)
+    >>> reg = reg.fit(X, X[:, 0])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_onnx(reg, f"{folder}/model.onnx")
     ...     print(onnx.load(f"{folder}/model.onnx").graph.output[0].name)
@@ -167,7 +169,7 @@ def register_converter() -> None:
     >>> from sklearn.preprocessing import MinMaxScaler
     >>> from xpnet import MLPRegressor
     >>> X = np.asarray([[0.0], [1.0], [2.0]])
-    >>> reg = MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs")
+    >>> reg = MLPRegressor("squared_error", (2,), solver="lbfgs", random_state=0)
     >>> pipeline = make_pipeline(MinMaxScaler(), reg).fit(X, X[:, 0])
     >>> register_converter()
     >>> model = skl2onnx.to_onnx(pipeline, X[:1])
