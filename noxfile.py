@@ -37,7 +37,7 @@ CUDA = [f"nvidia-cuda-{part}>=13,<14" for part in ("nvrtc", "runtime", "cccl")]
 NVMATH = "nvmath-python>=0.6"
 
 
-def _install(session: nox.Session, *groups: str, extras: str = "cli,plot") -> None:
+def _install(session: nox.Session, *groups: str, extras: str = "cli,onnx,plot") -> None:
     requirements = nox.project.dependency_groups(PYPROJECT, *groups)
     session.install("-e", f".[{extras}]", *requirements)
 
@@ -90,7 +90,7 @@ def tests_cupy(session: nox.Session) -> None:
 @nox.session
 def tests_gpu(session: nox.Session) -> None:
     """Run what needs a GPU, on CuPy; a skipped test is a failure."""
-    _install(session, "test", extras="cli,plot,cuda13,graph")
+    _install(session, "test", extras="cli,onnx,plot,cuda13,graph")
     session.run("pytest", "-m", "gpu", "--require-backend=cupy", *session.posargs)
 
 

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
-from tolerances import SUM_OF_PROBS, TRAINED
+from tolerances import ONNX, SUM_OF_PROBS, TRAINED
 from typer.testing import CliRunner
 
 import xpnet
@@ -416,6 +416,7 @@ def test_entry_point():
         ([], "xpnet train digits"),
         (["train"], "xpnet train iris.csv --target species"),
         (["predict"], "xpnet predict digits.safetensors digits"),
+        (["export"], "xpnet export digits.safetensors --onnx digits.onnx"),
         (["backends"], "which array libraries can be used"),
     ],
 )
@@ -442,6 +443,37 @@ def test_backends_shows_the_remedy(monkeypatch):
     )
     shown = re.sub(r"[│\s]+", " ", xp("backends").stdout)
     assert "no: it is not installed; pip install 'xpnet[cuda13]'." in shown
+
+
+# --------------------------------------------------------------------------- exporting
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_export(iris, dtype):
+    """The ONNX model takes raw features, like the model."""
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    quick("iris.csv", "--target", "species", "--dtype", dtype)
+    result = xp("export", "iris.safetensors", "--onnx", "iris.onnx")
+    assert result.stdout == "Wrote the ONNX model to iris.onnx.\n"
+    session = runtime.InferenceSession("iris.onnx")
+    X = iris.drop(columns="species")
+    label, probs = session.run(["label", "probabilities"], {"X": X.to_numpy()})
+    model = load("iris.safetensors")
+    np.testing.assert_array_equal(label, model.predict(X))
+    np.testing.assert_allclose(probs, model.predict_proba(X), **ONNX[dtype])
+
+
+def test_what_can_not_be_exported():
+    pytest.importorskip("onnx")
+    days = np.asarray(["2020-02-29", "2021-03-01"], "datetime64[D]")
+    X = np.arange(20.0).reshape(10, 2)
+    clf = MLPClassifier((2,), solver="lbfgs").fit(X, days[np.arange(10) % 2])
+    xpnet.save(clf, "days.safetensors")
+    assert "datetime64" in fails("export", "days.safetensors", "--onnx", "days.onnx")
+    quick("digits")
+    assert "no folder" in fails("export", "digits.safetensors", "--onnx", "a/b")
+    assert files() == ["days.safetensors", "digits.png", "digits.safetensors"]
 
 
 # --------------------------------------------------------------------------- bad input
@@ -536,6 +568,13 @@ def test_bad_options_of_mnist(mnist):
         (["predict", "digits.safetensors", "gap.csv"], "no value in row 2"),
         (["predict", "digits.safetensors", "none.csv"], "'none.csv' is no data"),
         (["predict", "digits.safetensors", "digits", "--output", "a/b"], "no folder"),
+        (["export", "digits.safetensors"], "Missing option '--onnx'"),
+        (["export", "none.safetensors", "--onnx", "a"], "No such file"),
+        (["export", "cut.safetensors", "--onnx", "a"], "not a complete safetensors"),
+        (
+            ["export", "digits.safetensors", "--onnx", "./digits.safetensors"],
+            "is the model itself: name another file",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -672,6 +711,14 @@ def test_without_matplotlib(monkeypatch):
 
     message = fails("train", "digits", "--epochs", 1, "--plot", "loss.png")
     assert "pip install 'xpnet[plot]'" in message
+
+
+def test_without_onnx(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    quick("digits")
+    message = fails("export", "digits.safetensors", "--onnx", "digits.onnx")
+    assert "pip install 'xpnet[onnx]'" in message
+    assert files() == ["digits.png", "digits.safetensors"]
 
 
 # --------------------------------------------------------------- files that are the same

@@ -16,14 +16,14 @@ import sys, warnings
 import numpy as np
 import sklearn.neural_network  # scikit-learn itself imports pandas and rich
 theirs = set(sys.modules)
-import xpnet, xpnet.testing
+import xpnet, xpnet.onnx, xpnet.testing
 warnings.simplefilter("ignore")
 X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
 clf = xpnet.MLPClassifier((4,), max_iter=2).fit(X, y)
 clf.score(X, y)
 optional = {
-    "array_api_strict", "cupy", "jax", "matplotlib", "numba", "pandas", "pyarrow",
-    "rich", "safetensors", "torch", "typer",
+    "array_api_strict", "cupy", "jax", "matplotlib", "numba", "onnx", "pandas",
+    "pyarrow", "rich", "safetensors", "skl2onnx", "torch", "typer",
 }
 print(*sorted(optional & (set(sys.modules) - theirs)))
 """

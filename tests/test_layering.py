@@ -25,6 +25,7 @@ LAYERS = [
     {"_mlp"},
     {"classifier", "regressor"},
     {"persistence"},  # it builds the estimators that it reads
+    {"onnx"},
     {"xpnet"},  # the public names
     {"cli"},
     {"testing"},
@@ -43,7 +44,7 @@ WHERE = {
         *("_custom", "_moving", "_parameters", "_preparation", "_run", "_targets"),
         "_validation",
         *("datasets", "persistence", "plotting", "_mlp"),
-        *("classifier", "regressor", "cli"),
+        *("classifier", "regressor", "onnx", "cli"),
     },
     "array_api_compat": {"_namespace", "backends"},
     "array_api_strict": {"_namespace", "backends"},
@@ -55,13 +56,15 @@ WHERE = {
     "rich": {"cli"},
     "typer": {"cli"},
     "safetensors": {"persistence"},
+    "onnx": {"onnx"},
+    "skl2onnx": {"onnx"},
     "matplotlib": {"plotting", "cli"},
     "pandas": {"datasets", "cli"},
 }
 """Packages that only some modules may import."""
 
 LAZY = {"array_api_strict", "cupy", "jax", "matplotlib", "numba", "nvmath", "pandas"}
-LAZY |= {"torch"}
+LAZY |= {"onnx", "skl2onnx", "torch"}
 """Packages that are imported only when they are asked for."""
 
 

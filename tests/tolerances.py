@@ -43,6 +43,18 @@ ROUNDING = {"rtol": 1e-14, "atol": 1e-16}
 HINTED = {"rtol": 1e-12}  # 0
 """A forward or backward pass in float64, in given buffers against without."""
 
+ONNX = {
+    "float32": {"rtol": 0.0, "atol": 1e-6},  # 4.8e-7; 8.9e-7 after longer training
+    "float64": {"rtol": 0.0, "atol": 1e-13},  # 1.6e-15
+}
+"""What onnxruntime answers: probabilities, and numbers of the order of 1.
+
+The factor 10 is not left in float32, where half the last digit of a logit is 5e-7.
+"""
+
+ONNX_FORMULA = {"rtol": 1e-13, "atol": 1e-14}
+"""An elementwise function in float64, by onnxruntime."""
+
 GPU_LOSSES = 1e-5
 """Twenty steps in float32 on a GPU, relative; not measured yet."""
 

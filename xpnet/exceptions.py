@@ -11,6 +11,7 @@ __all__ = [
     "GradientError",
     "MissingDependencyError",
     "ModelFileError",
+    "OnnxExportError",
     "StaleFitError",
     "UnknownBackendError",
     "XpnetError",
@@ -51,6 +52,10 @@ class DivergenceError(XpnetError, ValueError):
 
 class ModelFileError(XpnetError, ValueError):
     """The file is not a model that xpnet can read."""
+
+
+class OnnxExportError(XpnetError, ValueError):
+    """The model has no form in ONNX."""
 
 
 class FileWriteError(XpnetError, OSError):

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from xpnet import __version__, available_backends
 from xpnet.cli.bench import bench
+from xpnet.cli.export import export
 from xpnet.cli.predict import predict
 from xpnet.cli.progress import console
 from xpnet.cli.train import train
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(predict)
+app.command(no_args_is_help=True)(export)
 app.command()(bench)
 
 

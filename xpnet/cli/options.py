@@ -185,6 +185,15 @@ Samples: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+OnnxPath: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "--onnx",
+        help="The ONNX model to write.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
 Output: TypeAlias = Annotated[
     Path | None,
     typer.Option(

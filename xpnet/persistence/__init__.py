@@ -4,13 +4,14 @@ A file holds numbers and text, and nothing that runs when it is read. All arrays
 numbers are tensors, named after the attribute they come from (``coefs_.0``); the
 header's metadata has one entry, ``xpnet``, with the rest as JSON::
 
-    {"format_version": 1, "xpnet_version": …,
+    {"format_version": 1, "xpnet_version": …, "sha256": …,
      "model": {"class": "MLPClassifier", "params": {…}, "fitted": {…}}}
 
 For a pipeline, ``model`` is the list of its ``[name, model]``, and the names of its
-tensors begin with the step's.
+tensors begin with the step's. The checksum is that of ``model`` and all tensors.
 """
 
+import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
@@ -67,10 +68,12 @@ def save(estimator: BaseEstimator, path: FilePath) -> None:
     array(['no', 'yes'], dtype='<U3')
     """
     tensors: Tensors = {}
+    model = pack_model(estimator, tensors)
     config = {
         "format_version": FORMAT_VERSION,
         "xpnet_version": importlib.metadata.version("xpnet"),
-        "model": pack_model(estimator, tensors),
+        "sha256": _checksum(model, tensors),
+        "model": model,
     }
     metadata = {"xpnet": json.dumps(config, ensure_ascii=False, allow_nan=False)}
     write_aside(path, _safetensors().numpy.save(tensors, metadata))
@@ -148,7 +151,22 @@ def _read(path: FilePath) -> tuple[dict[str, Any], Tensors]:
             "Upgrade it: pip install --upgrade xpnet."
         )
         raise ModelFileError(msg)
+    checksum = _checksum(config.get("model"), tensors)
+    if config.get("sha256", checksum) != checksum:
+        msg = (
+            f"{path} is damaged: its numbers are not those that were saved. Take "
+            "another copy of it, or save the model again."
+        )
+        raise ModelFileError(msg)
     return config, tensors
+
+
+def _checksum(model: Any, tensors: Tensors) -> str:
+    digest = hashlib.sha256(json.dumps(model).encode())
+    for name, values in sorted(tensors.items()):
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def _safetensors() -> Any:
