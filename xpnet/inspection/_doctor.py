@@ -28,7 +28,7 @@ from xpnet.inspection._measures import (
     measure_layers,
 )
 from xpnet.inspection._rates import LearningRates, before_network, find_learning_rate
-from xpnet.inspection._summary import activation_name, network_of
+from xpnet.inspection._summary import network_of
 from xpnet.inspection._text import align
 
 __all__ = ["Diagnosis", "doctor"]
@@ -82,7 +82,7 @@ class Diagnosis:
             rows.append(
                 [
                     str(place),
-                    "(output)" if last else activation_name(layer.activation),
+                    layer.activation,
                     f"{layer.n_units:,}",
                     "–" if last else f"{layer.n_dead:,}",
                     "–" if saturated is None else f"{saturated:.0%}",

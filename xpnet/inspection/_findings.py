@@ -12,7 +12,6 @@ from xpnet._run import Run
 from xpnet._validation import HostArray
 from xpnet.inspection._measures import Inputs, LayerHealth
 from xpnet.inspection._rates import LearningRates
-from xpnet.inspection._summary import activation_name
 
 __all__ = [
     "Finding",
@@ -147,8 +146,8 @@ def _recalls(estimator: Any, run: Run, y: HostArray, classes: HostArray) -> Host
 def of_units(layers: tuple[LayerHealth, ...]) -> Iterator[Finding]:
     """Complain of units that pass no gradient, or hardly any."""
     for place, layer in enumerate(layers[:-1], start=1):
-        name, share = activation_name(layer.activation), layer.n_dead / layer.n_units
-        if share > _DEAD:
+        name = layer.activation
+        if layer.n_dead > _DEAD * layer.n_units:
             what = (
                 f"dead units: {layer.n_dead:,} of {layer.n_units:,} units of layer "
                 f"{place} ({name}) have slope 0 for every sample: they learn no more."

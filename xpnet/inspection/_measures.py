@@ -14,6 +14,7 @@ from xpnet._run import Run
 from xpnet._typing import Array
 from xpnet._validation import HostArray
 from xpnet.functional import Activation, get_activation
+from xpnet.inspection._summary import activation_name
 from xpnet.network import Network, WeightsAndBiases
 from xpnet.training import Data, step_coefficients, training_step
 
@@ -28,8 +29,8 @@ _SATURATED = 0.05  # of the steepest slope of an activation
 class LayerHealth:
     """What was measured on one layer; host numbers."""
 
-    activation: Any
-    """Of its units; of the output layer ``"identity"``, whatever the answers are."""
+    activation: str
+    """What that of its units is called; of the output layer that of the answers."""
     n_units: int
     """How many units."""
     n_dead: int
@@ -138,9 +139,10 @@ def measure_layers(estimator: Any, run: Run) -> list[LayerHealth]:
             [None] * len(units) if update is None else _norms(network, update),
             strict=True,
         )
+    names = [activation_name(layer.activation) for layer in network.layers[:-1]]
     return [
         LayerHealth(
-            layer.activation,
+            name,
             layer.fan_out,
             *counted,
             weight_norm=weight_norm,
@@ -148,8 +150,12 @@ def measure_layers(estimator: Any, run: Run) -> list[LayerHealth]:
             gradient_rms=gradient_norm / math.sqrt(layer.fan_in * layer.fan_out),
             update_norm=update_norm,
         )
-        for layer, counted, (weight_norm, gradient_norm, update_norm) in zip(
-            network.layers, units, norms, strict=True
+        for name, layer, counted, (weight_norm, gradient_norm, update_norm) in zip(
+            [*names, estimator.out_activation_],
+            network.layers,
+            units,
+            norms,
+            strict=True,
         )
     ]
 
