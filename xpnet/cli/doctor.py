@@ -11,7 +11,7 @@ from xpnet.cli.progress import console
 from xpnet.exceptions import DataError
 from xpnet.inspection import LearningRateDisplay
 from xpnet.persistence import check_writable, load, write_aside
-from xpnet.plotting._axes import new_axes
+from xpnet.plotting._axes import loss_name, new_axes
 
 
 def doctor(
@@ -50,7 +50,9 @@ def doctor(
         msg = f"{plot_path} was not written: solver='lbfgs' has no learning rate."
         raise DataError(msg)
     buffer = io.BytesIO()
-    display = LearningRateDisplay(diagnosis.learning_rates).plot(ax)
-    display.figure_.savefig(buffer, format="png")
+    display = LearningRateDisplay(
+        diagnosis.learning_rates, loss_name=loss_name(estimator)
+    )
+    display.plot(ax).figure_.savefig(buffer, format="png")
     write_aside(plot_path, buffer.getvalue())
     console.print(f"\nWrote the range test to {plot_path}.")

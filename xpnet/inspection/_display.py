@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 
 from xpnet._typing import Array
 from xpnet.inspection._rates import LearningRates, find_learning_rate
-from xpnet.plotting._axes import axes_or_new, figure_of
+from xpnet.plotting._axes import axes_or_new, figure_of, loss_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,9 +100,8 @@ class LearningRateDisplay:
         MissingDependencyError
             matplotlib is not installed.
         """
-        return cls(find_learning_rate(estimator, X, y, sample_weight, **options)).plot(
-            ax
-        )
+        found = find_learning_rate(estimator, X, y, sample_weight, **options)
+        return cls(found, loss_name=loss_name(estimator)).plot(ax)
 
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Draw the curves.

@@ -31,6 +31,7 @@ _NO_GRADIENT = 1e-12  # below, the network has nothing left to learn
 _EXPLODING = 10.0  # gradient by weights
 _LARGE_UPDATE = 0.5  # update by weights
 _SMALL_UPDATE = 1e-6
+_LOW_RATE = 1e-3  # of what is suggested
 _LARGE_INPUT = 10.0  # root mean square of a feature
 _UNEVEN = 100.0  # the largest standard deviation by the lower quartile
 _IMBALANCED = 10.0  # the heaviest class by the lightest
@@ -228,9 +229,9 @@ def of_rates(used: float, rates: LearningRates | None) -> Iterator[Finding]:
         )
         advice = advice or "Scale the inputs first: no rate was found that learns."
         yield Finding("high learning rate", what, advice)
-    elif rates.suggestion is not None and used < 0.01 * rates.suggestion:
+    elif rates.suggestion is not None and used < _LOW_RATE * rates.suggestion:
         what = (
-            f"low learning rate: learning_rate_init is {used:.2g}, less than a hundredth "
-            "of what a range test suggests: training will take long."
+            f"low learning rate: learning_rate_init is {used:.2g}, less than a "
+            "thousandth of what a range test suggests: training will take long."
         )
         yield Finding("low learning rate", what, advice)

@@ -16,7 +16,8 @@ from xpnet._validation import HostArray
 from xpnet.functional import Activation, get_activation
 from xpnet.inspection._summary import activation_name
 from xpnet.network import Network, WeightsAndBiases
-from xpnet.training import Data, step_coefficients, training_step
+from xpnet.training import Data
+from xpnet.training.steps import host_coefficients, make_steps
 
 __all__ = ["Inputs", "LayerHealth", "measure_inputs", "measure_layers"]
 
@@ -105,7 +106,9 @@ def measure_inputs(X: Array) -> Inputs:
         found = [mean, np.sqrt(variance), *min_max_axis(X, axis=0)]
     else:
         xp = array_namespace(X)
-        found = [to_numpy(f(X, axis=0)) for f in (xp.mean, xp.std, xp.min, xp.max)]
+        with np.errstate(all="ignore"):  # of numbers that are too large to be squared
+            measures = [f(X, axis=0) for f in (xp.mean, xp.std, xp.min, xp.max)]
+        found = list(map(to_numpy, measures))
     return Inputs(*(np.asarray(x, np.float64) for x in found))
 
 
@@ -207,16 +210,15 @@ def _steepest(g: Activation) -> float | None:
 def _step(estimator: Any, run: Run) -> HostArray:
     """Take the step that training would take now; return the parameters after it."""
     progress, optimizer = run.progress, make_optimizer(estimator)
-    rows = progress.random_state.permutation(run.n_samples)[: run.batch_size]
-    X, targets, weights = run.data.take(run.data.on_device(rows.astype(np.int32)))
-    rate, t = progress.schedule.learning_rate, progress.n_steps + 1
     params, state = progress.params, progress.optimizer_state
-    (coefficients,) = step_coefficients(optimizer, rate, t, 1, params)
-    after, _, _ = training_step(
-        *(run.objective, optimizer, params, state, X, targets, coefficients),
-        weights=weights,
-    )
-    return _on_host(after)
+    order = progress.random_state.permutation(run.n_samples)[: run.batch_size]
+    rate, t = progress.schedule.learning_rate, progress.n_steps + 1
+    table = host_coefficients(optimizer, rate, t, 1, params)
+    steps = make_steps(run.objective, optimizer, run.data, params, state)
+    rows, coefficients = steps.bring(order.astype(np.int32), table)
+    zero = array_namespace(params).zeros_like(params[0])
+    steps.step(zero, rows, coefficients[0], run.batch_size)
+    return _on_host(steps.result()[0])
 
 
 def _on_host(x: Array) -> HostArray:

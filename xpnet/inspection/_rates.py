@@ -17,7 +17,7 @@ from xpnet._typing import Array
 from xpnet._validation import HostArray
 from xpnet.exceptions import DataError
 from xpnet.inspection._summary import network_of
-from xpnet.training import training_step
+from xpnet.training.steps import make_steps
 
 __all__ = ["LearningRates", "before_network", "find_learning_rate"]
 
@@ -142,24 +142,22 @@ def _try_rates(estimator: Any, run: Run, rates: HostArray) -> HostArray:
     """Take a step with each rate; return the losses before the steps."""
     optimizer, data, progress = make_optimizer(estimator), run.data, run.progress
     params, state = progress.params, progress.optimizer_state
+    dtype = dtype_name(params.dtype)
     table = [optimizer.coefficients(rate, t) for t, rate in enumerate(rates, start=1)]
-    numbers = asarray_like(np.asarray(table, dtype_name(params.dtype)), params)
     size, n_samples = run.batch_size, run.n_samples
     n_passes = math.ceil(len(rates) * size / n_samples)
     orders = [progress.random_state.permutation(n_samples) for _ in range(n_passes)]
-    rows = data.on_device(np.concatenate(orders).astype(np.int32))
+    order = np.concatenate(orders).astype(np.int32)
+    steps = make_steps(run.objective, optimizer, data, params, state)
+    rows, coefficients = steps.bring(order, np.asarray(table, dtype))
+    zero = asarray_like(np.zeros((), dtype), params)
     losses = []
     with np.errstate(all="ignore"):  # where training diverges
         for i in range(len(rates)):
-            X, targets, weights = data.take(rows[i * size : (i + 1) * size])
-            coefficients = tuple(numbers[i, j] for j in range(numbers.shape[1]))
-            params, state, value = training_step(
-                *(run.objective, optimizer, params, state, X, targets, coefficients),
-                weights=weights,
-            )
-            losses.append(value)
+            batch = rows[i * size : (i + 1) * size]
+            losses.append(steps.step(zero, batch, coefficients[i], size))
         every = array_namespace(params).stack(losses)
-        return to_numpy(every).astype(np.float64)  # sync point
+        return to_numpy(every).astype(np.float64) / size  # sync point
 
 
 def _read_off(rates: HostArray, losses: HostArray) -> LearningRates:

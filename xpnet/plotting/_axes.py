@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import Pipeline
 
 from xpnet.exceptions import MissingDependencyError
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["axes_or_new", "figure_of", "last_step", "new_axes"]
+__all__ = ["axes_or_new", "figure_of", "last_step", "loss_name", "new_axes"]
 
 
 def axes_or_new(ax: "Axes | None", figsize: tuple[float, float] = (6.4, 4.0)) -> "Axes":
@@ -45,6 +45,11 @@ def figure_of(ax: "Axes") -> "Figure":
 def last_step(estimator: BaseEstimator) -> Any:
     """Return the estimator itself, or of a pipeline the last step."""
     return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
+def loss_name(estimator: BaseEstimator) -> str:
+    """Return what to call the loss of an estimator: a classifier's has a unit."""
+    return "loss (nats)" if is_classifier(estimator) else "loss"
 
 
 def _missing() -> MissingDependencyError:

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from xpnet.exceptions import DataError
-from xpnet.plotting._axes import axes_or_new, figure_of, last_step, new_axes
+from xpnet.plotting._axes import axes_or_new, figure_of, last_step, loss_name, new_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,8 +108,7 @@ class LossCurveDisplay:
     def _of_estimator(cls, estimator: BaseEstimator) -> Self:
         estimator = last_step(estimator)
         check_is_fitted(estimator, "loss_curve_")
-        loss_name = "loss (nats)" if is_classifier(estimator) else "loss"
-        return cls(*_curves(estimator), loss_name=loss_name)
+        return cls(*_curves(estimator), loss_name=loss_name(estimator))
 
     @classmethod
     def from_callback(
