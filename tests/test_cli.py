@@ -425,7 +425,8 @@ def test_backends_shows_the_remedy(monkeypatch):
     assert "no: it is not installed; pip install 'xpnet[cuda13]'." in shown
 
 
-def test_info(iris):
+@pytest.mark.usefixtures("iris")
+def test_info():
     quick("iris.csv", "--target", "species", "--dtype", "float64")
     shown = xp("info", "iris.safetensors").stdout
     assert max(map(len, shown.splitlines())) < 80
@@ -446,7 +447,7 @@ def test_info(iris):
 
 def test_info_of_other_models(rng):
     X = rng.normal(size=(30, 2))
-    labels = np.arange(60).reshape(30, 2) % [2, 3]
+    labels = np.arange(30)[:, None] % [2, 3]
     quantile = xpnet.MLPRegressor("quantile", (2,), solver="lbfgs", max_iter=3)
     several = MLPClassifier((2,), max_iter=1)
     for model, y, part in (
@@ -476,7 +477,7 @@ def test_doctor_complains_of_a_model_and_its_data(iris):
     iris.iloc[:, 0] *= 1e4
     iris.assign(note="text").to_csv("other.csv", index=False)
     result = xp("doctor", "iris.safetensors", "other.csv", "--target", "species")
-    assert "large inputs: feature 0 with" in result.stdout
+    assert "large inputs: feature 'sepal length (cm)' with" in result.stdout
     assert "nothing to complain of" not in result.stdout
 
 

@@ -118,7 +118,12 @@ def test_a_loaded_model_has_the_same_table(digits, tmp_path):
     ("estimator", "numbers", "error", "problem"),
     [
         (MLPClassifier(), {}, DataError, "pass n_features, as in"),
-        (MLPClassifier(), {"n_features": 0}, DataError, "must be positive, got 0 and 1"),
+        (
+            MLPClassifier(),
+            {"n_features": 0},
+            DataError,
+            "must be positive, got 0 and 1",
+        ),
         (MLPClassifier(0), {"n_features": 1}, DataError, "hidden_layer_sizes"),
         (LogisticRegression(), {}, TypeError, "got LogisticRegression()"),
     ],

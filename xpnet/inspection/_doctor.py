@@ -1,5 +1,6 @@
 """What may be wrong with a network or its data, in words."""
 
+import contextlib
 import copy
 import textwrap
 import warnings
@@ -7,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
 
 from xpnet._preparation import prepare
 from xpnet._typing import Array
-from xpnet._validation import check_y
+from xpnet._validation import HostArray, check_y
 from xpnet.backends import backend_of
 from xpnet.inspection._findings import (
     Finding,
@@ -204,9 +206,8 @@ def doctor(
     rates = None
     if twin.solver != "lbfgs":
         rates = find_learning_rate(twin, X, y, sample_weight)
-    names = getattr(twin, "feature_names_in_", None)
     findings = (
-        *of_inputs(inputs, names),
+        *of_inputs(inputs, _names(estimator, twin)),
         *neglected,
         *of_units(layers),
         *of_gradients(layers),
@@ -221,3 +222,14 @@ def doctor(
     return Diagnosis(
         title, findings, layers, inputs, rates, float(twin.learning_rate_init)
     )
+
+
+def _names(estimator: BaseEstimator, network: BaseEstimator) -> HostArray | None:
+    """Return what the network's features are called, where they have names."""
+    if hasattr(network, "feature_names_in_"):
+        names: HostArray = network.feature_names_in_
+        return names
+    if isinstance(estimator, Pipeline) and hasattr(estimator, "feature_names_in_"):
+        with contextlib.suppress(AttributeError):  # a step that can't tell
+            return np.asarray(estimator[:-1].get_feature_names_out())
+    return None
