@@ -78,7 +78,7 @@ def of_inputs(inputs: Inputs, names: HostArray | None) -> Iterator[Finding]:
             what = (
                 f"uneven inputs: {_features(wide, names)} with a standard deviation of "
                 f"up to {varied.max():.2g}, where a quarter of the features have at most "
-                f"{quartile:.2g}: those are hardly seen beside."
+                f"{quartile:.2g}: beside that they are hardly seen."
             )
             yield Finding("uneven inputs", what, scale, features=_ints(wide))
     constant = np.flatnonzero(inputs.constant & (inputs.low != 0.0))
