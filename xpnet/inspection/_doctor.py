@@ -145,7 +145,8 @@ def doctor(
     ``"small updates"``          one step changes every layer's weights by less than a
                                  millionth of their norm; looked for before training
     ``"high learning rate"``     `learning_rate_init` is where training diverges in the
-                                 range test of :func:`find_learning_rate`
+                                 range test of
+                                 :func:`xpnet.inspection.find_learning_rate`
     ``"low learning rate"``      it is below a thousandth of what that suggests
     ``"large inputs"``           the root mean square of a feature is above 10
     ``"uneven inputs"``          the largest standard deviation of a feature is more
