@@ -16,7 +16,7 @@ import xpnet
 from xpnet import MLPClassifier, MLPRegressor, doctor
 from xpnet._namespace import to_numpy
 from xpnet.functional import ACTIVATIONS
-from xpnet.inspection import Diagnosis
+from xpnet.inspection import Diagnosis, find_learning_rate
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs")
 
@@ -455,6 +455,25 @@ def test_a_pipeline(digits, fitted):
         pipeline.set_params(mlpclassifier__max_iter=5).fit(X, y)
     assert kinds(doctor(pipeline, X, y)) == []
     assert hasattr(pipeline[0], "mean_") == fitted
+
+
+def test_a_pipeline_transforms_once(digits):
+    X, y = 1000.0 * digits[0], digits[1]
+    pipeline = make_pipeline(
+        StandardScaler(), MLPClassifier((20,), max_iter=2, random_state=0)
+    ).fit(X, y)
+    found = doctor(pipeline, X, y).learning_rates
+    np.testing.assert_array_equal(
+        found.losses, find_learning_rate(pipeline, X, y).losses
+    )
+    np.testing.assert_array_equal(
+        found.losses, find_learning_rate(pipeline[-1], scale(X), y).losses
+    )
+
+
+def test_what_is_trained_may_take_small_steps(digits):
+    clf = trained(small_updates(*digits)[0], *digits, epochs=1)
+    assert kinds(doctor(clf, *digits)) == ["low learning rate"]
 
 
 def test_bad_input(digits):
