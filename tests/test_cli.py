@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -417,6 +418,8 @@ def test_entry_point():
         (["train"], "xpnet train iris.csv --target species"),
         (["predict"], "xpnet predict digits.safetensors digits"),
         (["export"], "xpnet export digits.safetensors --onnx digits.onnx"),
+        (["info"], "xpnet info digits.safetensors"),
+        (["doctor"], "xpnet doctor digits.safetensors digits"),
         (["backends"], "which array libraries can be used"),
     ],
 )
@@ -474,6 +477,84 @@ def test_what_can_not_be_exported():
     quick("digits")
     assert "no folder" in fails("export", "digits.safetensors", "--onnx", "a/b")
     assert files() == ["days.safetensors", "digits.png", "digits.safetensors"]
+
+
+@pytest.mark.usefixtures("iris")
+def test_info():
+    quick("iris.csv", "--target", "species", "--dtype", "float64")
+    shown = xp("info", "iris.safetensors").stdout
+    assert max(map(len, shown.splitlines())) < 80
+    model = load("iris.safetensors")
+    words = " ".join(shown.split())
+    for part in (
+        "file format 1, written by xpnet",
+        "kind StandardScaler, MLPClassifier features 4: sepal length (cm), sepal width",
+        "classes 3: setosa, versicolor, virginica",
+        f"loss cross-entropy, {model[-1].loss_:.4g} after 2 epochs",
+        "dtype float64",
+    ):
+        assert part in words
+    assert shown.endswith(f"\n\n{xpnet.summary(model)}\n")
+    assert re.search(r"^total +35 +280$", shown, re.MULTILINE)
+    assert files() == ["iris.csv", "iris.png", "iris.safetensors"]
+
+
+def test_info_of_other_models(rng):
+    X = rng.normal(size=(30, 2))
+    labels = np.arange(30)[:, None] % [2, 3]
+    quantile = xpnet.MLPRegressor("quantile", (2,), solver="lbfgs", max_iter=3)
+    several = MLPClassifier((2,), max_iter=1)
+    for model, y, part in (
+        (quantile, X, "outputs   2\nloss      quantile, "),
+        (quantile, X, "after 3 iterations\n"),
+        (several, labels, "classes   of 2 outputs: 2: 0, 1; 3: 0, 1, 2\n"),
+        (MLPClassifier((2,), max_iter=1), np.arange(30), "30: 0, 1, 2, 3, 4, 5, 6,"),
+    ):
+        with warnings.catch_warnings(action="ignore"):
+            xpnet.save(model.fit(X, y), "other.safetensors")
+        assert part in xp("info", "other.safetensors").stdout
+
+
+def test_doctor():
+    quick("digits", "--epochs", 20)
+    result = xp("doctor", "digits.safetensors", "digits")
+    model = load("digits.safetensors")
+    X, y = load_digits(return_X_y=True)
+    assert result.stdout == f"{xpnet.doctor(model, X, y)}\n"
+    assert max(map(len, result.stdout.splitlines())) < 80
+    assert files() == ["digits.png", "digits.safetensors"]
+
+
+def test_doctor_complains_of_a_model_and_its_data(iris):
+    """It is no failure: the command has done what was asked."""
+    quick("iris.csv", "--target", "species", "--epochs", 20)
+    iris.iloc[:, 0] *= 1e4
+    iris.assign(note="text").to_csv("other.csv", index=False)
+    result = xp("doctor", "iris.safetensors", "other.csv", "--target", "species")
+    assert "large inputs: feature 'sepal length (cm)' with" in result.stdout
+    assert "nothing to complain of" not in result.stdout
+
+
+def test_doctor_draws_the_range_test(mnist):
+    quick("mnist", "--data-home", mnist)
+    result = xp(
+        *("doctor", "mnist.safetensors", "mnist", "--data-home", mnist),
+        *("--plot", "rates.png"),
+    )
+    assert "looked at with 20 samples" in result.stdout
+    assert result.stdout.endswith("\nWrote the range test to rates.png.\n")
+    assert Path("rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_doctor_of_lbfgs_has_no_range_test():
+    X, y = load_digits(return_X_y=True)
+    clf = MLPClassifier((4,), solver="lbfgs", max_iter=3, random_state=0)
+    with warnings.catch_warnings(action="ignore"):
+        xpnet.save(clf.fit(X / 16.0, y), "clf.safetensors")
+    assert "learning rate" not in xp("doctor", "clf.safetensors", "digits").stdout
+    message = fails("doctor", "clf.safetensors", "digits", "--plot", "rates.png")
+    assert "rates.png was not written: solver='lbfgs'" in message
+    assert files() == ["clf.safetensors"]
 
 
 # --------------------------------------------------------------------------- bad input
@@ -575,6 +656,23 @@ def test_bad_options_of_mnist(mnist):
             ["export", "digits.safetensors", "--onnx", "./digits.safetensors"],
             "is the model itself: name another file",
         ),
+        (["info", "none.safetensors"], "none.safetensors: No such file"),
+        (["info", "cut.safetensors"], "not a complete safetensors file"),
+        (["info", "other.safetensors"], "not one that xpnet saved"),
+        (["doctor", "digits.safetensors"], "Missing argument 'DATA'"),
+        (["doctor", "other.safetensors", "digits"], "not one that xpnet saved"),
+        (["doctor", "digits.safetensors", "good.csv"], "No target column: name"),
+        (["doctor", "digits.safetensors", "none.csv"], "'none.csv' is no data"),
+        (
+            ["doctor", "digits.safetensors", "good.csv", "--target", "y"],
+            "expecting 64 features",
+        ),
+        (
+            ["doctor", "digits.safetensors", "digits", "--target", "y"],
+            "'--target': it has no effect with digits",
+        ),
+        (["doctor", "digits.safetensors", "digits", "--plot", "a.pdf"], "in .png"),
+        (["doctor", "digits.safetensors", "digits", "--plot", "a/b.png"], "no folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -710,6 +808,8 @@ def test_without_matplotlib(monkeypatch):
     assert files() == ["digits.safetensors"]
 
     message = fails("train", "digits", "--epochs", 1, "--plot", "loss.png")
+    assert "pip install 'xpnet[plot]'" in message
+    message = fails("doctor", "digits.safetensors", "digits", "--plot", "rates.png")
     assert "pip install 'xpnet[plot]'" in message
 
 

@@ -22,6 +22,7 @@ LAYERS = [
     {"_custom", "_parameters", "_run", "_targets", "_validation"},
     {"_moving", "datasets", "plotting"},
     {"_preparation"},
+    {"inspection"},
     {"_mlp"},
     {"classifier", "regressor"},
     {"persistence"},  # it builds the estimators that it reads
@@ -43,7 +44,7 @@ WHERE = {
         *("_namespace", "_pointwise", "initializers", "training", "testing"),
         *("_custom", "_moving", "_parameters", "_preparation", "_run", "_targets"),
         "_validation",
-        *("datasets", "persistence", "plotting", "_mlp"),
+        *("datasets", "inspection", "persistence", "plotting", "_mlp"),
         *("classifier", "regressor", "onnx", "cli"),
     },
     "array_api_compat": {"_namespace", "backends"},
@@ -58,7 +59,7 @@ WHERE = {
     "safetensors": {"persistence"},
     "onnx": {"onnx"},
     "skl2onnx": {"onnx"},
-    "matplotlib": {"plotting", "cli"},
+    "matplotlib": {"plotting", "inspection", "cli"},
     "pandas": {"datasets", "cli"},
 }
 """Packages that only some modules may import."""

@@ -139,6 +139,14 @@ def test_an_activation_for_each_layer():
     assert_alike(to_onnx(clf), clf, DIGITS)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("normalization", ["layer", "batch"])
+def test_layers_that_normalise(normalization, dtype):
+    X = DIGITS.astype(dtype)
+    clf = classifier(X, DIGIT, normalization=normalization, dropout=0.2)
+    assert_alike(to_onnx(clf), clf, X)
+
+
 def test_without_hidden_layers():
     clf = classifier(DIGITS, DIGIT, hidden_layer_sizes=())
     assert_alike(to_onnx(clf), clf, DIGITS)

@@ -3,18 +3,20 @@
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from xpnet import MLPClassifier
-from xpnet.exceptions import MissingDependencyError
-from xpnet.plotting import plot_loss_curve
+from xpnet import MLPClassifier, MLPRegressor
+from xpnet.exceptions import DataError, MissingDependencyError
+from xpnet.plotting import FirstLayerDisplay, LossCurveDisplay, plot_loss_curve
 
 
 def classifier(losses):
@@ -24,6 +26,12 @@ def classifier(losses):
     clf.intercepts_ = [np.zeros(50), np.zeros(10)]
     clf.loss_curve_ = list(losses)
     return clf
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    yield
+    plt.close("all")
 
 
 def png(ax):
@@ -120,3 +128,154 @@ assert "matplotlib.pyplot" not in sys.modules
 def test_pyplot_is_left_alone(tmp_path):
     """A server without a display can plot, and no figure stays open."""
     subprocess.run([sys.executable, "-c", PLOT, tmp_path / "loss.png"], check=True)
+
+
+# ------------------------------------------------------------------------- the displays
+
+
+def test_the_display_of_both_curves():
+    clf = classifier([2.5, 2.0, 1.0])
+    clf.validation_loss_curve_ = [2.4, 2.1, 1.3]
+    display = LossCurveDisplay.from_estimator(clf)
+    training, held_out = display.lines_
+    assert display.ax_.lines[:] == display.lines_
+    assert plt.gcf() is display.figure_ is display.ax_.figure
+    assert training.get_xdata().tolist() == held_out.get_xdata().tolist() == [1, 2, 3]
+    assert training.get_ydata().tolist() == [2.5, 2.0, 1.0]
+    assert held_out.get_ydata().tolist() == [2.4, 2.1, 1.3]
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["training", "held out"]
+    assert display.ax_.get_ylabel() == "loss (nats)"
+
+
+def test_the_display_of_a_fit():
+    reg = MLPRegressor(
+        hidden_layer_sizes=(5,), early_stopping=True, max_iter=4, random_state=0
+    )
+    for _ in reg.iter_fit(np.arange(60.0).reshape(20, 3) / 60.0, np.arange(20.0)):
+        pass
+    display = LossCurveDisplay.from_estimator(make_pipeline(StandardScaler(), reg))
+    training, held_out = display.lines_
+    assert training.get_ydata().tolist() == reg.loss_curve_
+    assert held_out.get_ydata().tolist() == reg.validation_loss_curve_
+    assert display.ax_.get_ylabel() == "loss"  # of a regressor it has no unit
+
+
+@pytest.mark.parametrize("held_out", [None, [2.2, 1.6]])
+def test_what_a_callback_has_recorded(held_out):
+    record = SimpleNamespace(loss_curve_=[2.0, 1.5], validation_loss_curve_=held_out)
+    ax = plt.figure().add_subplot()
+    display = LossCurveDisplay.from_callback(record, ax=ax, linewidth=3.0)
+    assert display.ax_ is ax
+    assert [line.get_ydata().tolist() for line in display.lines_] == [
+        curve for curve in ([2.0, 1.5], held_out) if curve
+    ]
+    assert {line.get_linewidth() for line in display.lines_} == {3.0}
+    assert (ax.get_legend() is None) == (held_out is None)
+
+
+@pytest.mark.parametrize("record", [SimpleNamespace(), SimpleNamespace(loss_curve_=[])])
+def test_nothing_recorded(record):
+    with pytest.raises(DataError, match="loss of at least one epoch, got"):
+        LossCurveDisplay.from_callback(record)
+
+
+def test_a_display_draws_again():
+    display = LossCurveDisplay([2.0, 1.0], loss_name="cost")
+    first = display.plot().ax_
+    assert display.plot().ax_ is not first
+    assert display.ax_.get_ylabel() == first.get_ylabel() == "cost"
+
+
+def test_a_loss_below_zero_is_in_the_picture():
+    display = LossCurveDisplay([1.0, -2.0]).plot()
+    assert display.ax_.get_ylim()[0] < -2.0
+
+
+def test_figures_within_figures():
+    figure = plt.figure()
+    part = figure.subfigures(1, 2)[0].add_subplot()
+    assert LossCurveDisplay([2.0, 1.0]).plot(part).figure_ is figure
+
+
+# ------------------------------------------------------------------ the weights as images
+
+
+def with_first_layer(W):
+    clf = classifier([1.0])
+    clf.coefs_ = [W]
+    return clf
+
+
+def test_the_weights_are_a_grid_of_images(backend, rng):
+    W = rng.normal(size=(6, 5)).astype("float32")
+    display = FirstLayerDisplay.from_estimator(
+        with_first_layer(backend.asarray(W)), shape=(2, 3)
+    )
+    grid = np.ma.filled(display.image_.get_array(), np.nan)
+    assert grid.shape == (8, 7)  # 3 rows of 2 images, a pixel between them
+    corners = [(row, column) for row in (0, 3, 6) for column in (0, 4)]
+    for unit, (row, column) in enumerate(corners[:5]):
+        shown = grid[row : row + 2, column : column + 3]
+        np.testing.assert_array_equal(shown, W[:, unit].reshape(2, 3))
+        grid[row : row + 2, column : column + 3] = np.nan
+    assert np.isnan(grid).all()
+    low, high = display.image_.get_clim()
+    assert -low == high == np.abs(W).max()
+    assert display.colorbar_.mappable is display.image_
+    assert display.ax_.images[:] == [display.image_]
+    assert len(display.figure_.axes) == 2  # the grid, and one colour bar
+    assert display.ax_.get_title() == "Weights of the first layer, 5 units"
+
+
+def test_some_units_and_another_map(rng):
+    W = rng.normal(size=(4, 5))
+    ax = plt.figure().add_subplot()
+    display = FirstLayerDisplay.from_estimator(
+        with_first_layer(W), ax, units=[4, 0], cmap="PiYG"
+    )
+    assert display.ax_ is ax
+    grid = np.ma.filled(display.image_.get_array(), np.nan)
+    np.testing.assert_array_equal(grid[:2, :2], W[:, 4].reshape(2, 2))
+    np.testing.assert_array_equal(grid[:2, 3:], W[:, 0].reshape(2, 2))
+    assert display.image_.get_cmap().name == "PiYG"
+    assert display.ax_.get_title().endswith("2 of 5 units")
+
+
+def test_of_many_units_the_first_hundred():
+    W = np.zeros((1, 101))
+    display = FirstLayerDisplay.from_estimator(with_first_layer(W))
+    assert display.weights.shape == (100, 1, 1)
+    assert display.ax_.get_title().endswith("100 of 101 units")
+    assert display.image_.get_clim() == (-1.0, 1.0)  # no weight to scale by
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({}, r"6 features are no images of shape \(2, 2\): pass shape="),
+        ({"shape": (3, 3)}, r"no images of shape \(3, 3\)"),
+        ({"shape": (2, 3), "units": [5]}, r"from 0 to 4, got \[5\]"),
+        ({"shape": (2, 3), "units": [-1]}, "from 0 to 4"),
+        ({"shape": (2, 3), "units": []}, "from 0 to 4"),
+    ],
+)
+def test_no_images(options, problem):
+    with pytest.raises(DataError, match=problem):
+        FirstLayerDisplay.from_estimator(with_first_layer(np.ones((6, 5))), **options)
+
+
+@pytest.mark.parametrize("display", [LossCurveDisplay, FirstLayerDisplay])
+def test_no_display_before_fitting(display):
+    with pytest.raises(NotFittedError):
+        display.from_estimator(MLPClassifier())
+
+
+def test_no_display_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for draw in (
+        lambda: LossCurveDisplay.from_estimator(classifier([1.0])),
+        lambda: FirstLayerDisplay.from_estimator(with_first_layer(np.ones((4, 1)))),
+    ):
+        with pytest.raises(MissingDependencyError, match=r"'xpnet\[plot\]'"):
+            draw()

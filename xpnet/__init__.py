@@ -2,6 +2,7 @@
 
 from xpnet.backends import Backend, available_backends, get_backend
 from xpnet.classifier import MLPClassifier
+from xpnet.inspection import doctor, summary
 from xpnet.persistence import load, save
 from xpnet.regressor import MLPRegressor
 
@@ -10,9 +11,11 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "available_backends",
+    "doctor",
     "get_backend",
     "load",
     "save",
+    "summary",
 ]
 
 __version__ = "0.1.0.dev0"

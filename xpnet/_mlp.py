@@ -18,6 +18,7 @@ from xpnet._run import Run, without_warnings
 from xpnet._typing import Array
 from xpnet._validation import HostArray, check_X
 from xpnet.exceptions import StaleFitError
+from xpnet.inspection import summary
 from xpnet.training import Epoch, train, train_lbfgs
 
 __all__ = ["BaseMLP"]
@@ -280,6 +281,20 @@ class BaseMLP(Movable):
             self._sizes, self.activation, normalization=self._normalization
         )
         return network.outputs(self._weights, X), answers_at(X)
+
+    def _repr_html_inner(self) -> str:
+        """Return scikit-learn's HTML, and below it the table of layers once fitted."""
+        representation: str = super()._repr_html_inner()
+        if hasattr(self, "coefs_"):
+            representation += summary(self).to_html()
+        return representation
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Return what notebooks show, with the same HTML."""
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] = self._repr_html_inner()
+        return bundle
 
     def _get_doc_link(self) -> str:
         """Return the address of the class's page, for the HTML representation.

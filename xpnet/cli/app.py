@@ -9,7 +9,9 @@ from typer.core import TyperGroup
 
 from xpnet import __version__, available_backends
 from xpnet.cli.bench import bench
+from xpnet.cli.doctor import doctor
 from xpnet.cli.export import export
+from xpnet.cli.info import info
 from xpnet.cli.predict import predict
 from xpnet.cli.progress import console
 from xpnet.cli.train import train
@@ -61,6 +63,8 @@ app = typer.Typer(
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(predict)
 app.command(no_args_is_help=True)(export)
+app.command(no_args_is_help=True)(info)
+app.command(no_args_is_help=True)(doctor)
 app.command()(bench)
 
 

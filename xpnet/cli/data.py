@@ -123,6 +123,45 @@ def load_samples(data: str, *, data_home: Path | None, model: Any) -> Any:
     return numeric_features(table, list(names))
 
 
+def load_labelled(
+    data: str, *, target: str | None, data_home: Path | None, model: Any
+) -> tuple[Any, Any]:
+    """Load samples with their targets, to look at a model with.
+
+    Parameters
+    ----------
+    data : str
+        ``"digits"``, ``"mnist"``, which is its test set, or the path of a table.
+    target : str or None
+        The table's column of targets.
+    data_home : path or None
+        The folder of the MNIST files.
+    model : estimator
+        Picks the columns of a table, as in :func:`load_samples`.
+
+    Returns
+    -------
+    X : array or pandas.DataFrame, shape (n_samples, n_features)
+        Raw samples.
+    y : ndarray, shape (n_samples,)
+        Their targets.
+
+    Raises
+    ------
+    ValueError
+        The data can't be used, or is not what the model takes.
+    """
+    if data == "digits":
+        digits = load_digits()
+        return digits.data, digits.target
+    if data == "mnist":
+        mnist = load_mnist(data_home)
+        return mnist.X_test, mnist.y_test
+    names = getattr(model, "feature_names_in_", None)
+    X, y = split_target(_read(data), target, names)
+    return (X.to_numpy() if names is None else X), y
+
+
 def _read(data: str) -> "pd.DataFrame":
     if not Path(data).exists():
         msg = (

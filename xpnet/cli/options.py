@@ -194,6 +194,24 @@ OnnxPath: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+LabelledSamples: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="[bold]digits[/bold]; [bold]mnist[/bold], which is its test set; or a table, "
+        "TABLE.csv or TABLE.parquet, with the [bold]--target[/bold] column.",
+        metavar="DATA",
+        show_default=False,
+    ),
+]
+RatesPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        help="The picture of the losses by learning rate to write.",
+        metavar="FILE.png",
+        callback=_check_png,
+    ),
+]
 Output: TypeAlias = Annotated[
     Path | None,
     typer.Option(

@@ -80,7 +80,7 @@ def _read_csv(path: str | os.PathLike[str]) -> "pd.DataFrame":
 
 
 def split_target(
-    table: "pd.DataFrame", target: str | None
+    table: "pd.DataFrame", target: str | None, features: Sequence[str] | None = None
 ) -> tuple["pd.DataFrame", np.ndarray[Any, Any]]:
     """Split a table into numeric features and the column of the classes.
 
@@ -89,7 +89,9 @@ def split_target(
     table : pandas.DataFrame
         As :func:`read_table` returns it.
     target : str or None
-        The column that holds the classes, numbers or strings; all others are features.
+        The column that holds the classes, numbers or strings.
+    features : sequence of str, optional
+        The columns that are features, by default all others.
 
     Returns
     -------
@@ -122,8 +124,9 @@ def split_target(
             f"rows, the first is row {empty[0] + 1}. Drop the rows without a class."
         )
         raise DataError(msg)
-    names = [str(name) for name in table if name != target]
-    return numeric_features(table, names), table[target].to_numpy()
+    if features is None:
+        features = [str(name) for name in table if name != target]
+    return numeric_features(table, list(features)), table[target].to_numpy()
 
 
 def numeric_features(table: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame":

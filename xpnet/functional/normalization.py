@@ -7,7 +7,7 @@ from xpnet._typing import Array
 
 __all__ = ["affine", "inverse_std", "moments", "standardize", "standardize_backward"]
 
-_EPSILON = 1e-5  # keeps what hardly varies from being divided by zero
+EPSILON = 1e-5  # keeps what hardly varies from being divided by zero
 
 
 def standardize(
@@ -139,7 +139,7 @@ def inverse_std(variance: Array) -> Array:
     >>> print(inverse_std(np.asarray([0.0, 4.0])).round(3))
     [316.228   0.5  ]
     """
-    return 1.0 / array_namespace(variance).sqrt(variance + _EPSILON)
+    return 1.0 / array_namespace(variance).sqrt(variance + EPSILON)
 
 
 @pointwise()

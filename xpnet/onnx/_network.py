@@ -1,6 +1,5 @@
 """What a fitted estimator computes, added to a graph: the one description there is."""
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 from sklearn.preprocessing import StandardScaler
@@ -9,6 +8,7 @@ from xpnet._namespace import to_numpy
 from xpnet._parameters import make_network
 from xpnet._typing import Array
 from xpnet.classifier import MLPClassifier
+from xpnet.functional.normalization import EPSILON, inverse_std
 from xpnet.network import Dense
 from xpnet.onnx._activations import activate
 from xpnet.onnx._answers import Output, add_labels, add_numbers
@@ -29,14 +29,27 @@ def add_scaler(graph: Graph, scaler: StandardScaler, X: str) -> str:
     return X
 
 
-def _add_dense(graph: Graph, layer: Dense, weights: tuple[Array, Array], X: str) -> str:
-    W, b = (graph.constant(to_numpy(each)) for each in weights)
-    Z = graph.add("Add", graph.add("MatMul", X, W), b)
+def _add_dense(graph: Graph, layer: Dense, weights: tuple[Array, ...], X: str) -> str:
+    W, b, *normalizing = (to_numpy(each) for each in weights)
+    if layer.normalization == "batch":  # an affine map behind another is one
+        gain, mean, variance = normalizing
+        scale = gain * inverse_std(variance)
+        W, b = W * scale, b - mean * scale
+    Z = graph.add("MatMul", X, graph.constant(W))
+    if layer.normalization == "layer":
+        (gain,) = normalizing
+        Z = graph.add("Mul", _standardize(graph, Z), graph.constant(gain))
+    Z = graph.add("Add", Z, graph.constant(b))
     return activate(graph, layer.activation, Z)
 
 
-_LAYERS: dict[type, Callable[..., str]] = {Dense: _add_dense}
-"""``add(graph, layer, weights, X)`` returns the name of the layer's output."""
+def _standardize(graph: Graph, Z: str) -> str:
+    """Standardise each sample, as :func:`xpnet.functional.standardize` does."""
+    centred = graph.add("Sub", Z, graph.add("ReduceMean", Z, axes=[1]))
+    squares = graph.add("Mul", centred, centred)
+    variance = graph.add("ReduceMean", squares, axes=[1])
+    shifted = graph.add("Add", variance, EPSILON)
+    return graph.add("Div", centred, graph.add("Sqrt", shifted))
 
 
 def add_estimator(
@@ -66,9 +79,13 @@ def add_estimator(
     OnnxExportError
         An activation, or labels, have no form in ONNX.
     """
-    network = make_network(estimator._sizes, estimator.activation)
+    network = make_network(
+        estimator._sizes,
+        estimator.activation,
+        normalization=estimator._normalization,
+    )
     for layer, weights in zip(network.layers, estimator._weights, strict=True):
-        X = _LAYERS[type(layer)](graph, layer, weights, X)
+        X = _add_dense(graph, layer, weights, X)
     if isinstance(estimator, MLPClassifier):
         return add_labels(graph, estimator._targets, X, *into)
     n_outputs, is_log = estimator.n_outputs_, estimator.out_activation_ == "exp"

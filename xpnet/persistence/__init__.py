@@ -24,7 +24,7 @@ from xpnet.exceptions import MissingDependencyError, ModelFileError
 from xpnet.persistence._files import FilePath, check_writable, write_aside
 from xpnet.persistence._packing import Tensors, pack_model, unpack_model
 
-__all__ = ["check_writable", "load", "save", "write_aside"]
+__all__ = ["check_writable", "load", "read_config", "save", "write_aside"]
 
 FORMAT_VERSION = 1
 
@@ -119,6 +119,32 @@ def load(path: FilePath, backend: str | None = None) -> Any:
         )
         raise ModelFileError(msg) from error
     return model
+
+
+def read_config(path: FilePath) -> dict[str, Any]:
+    """Read the configuration of a model file, and no model.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        `format_version`, an int, `xpnet_version`, of the xpnet that wrote it, and
+        `model`, as the module's documentation has it.
+
+    Raises
+    ------
+    ModelFileError
+        The file is no model, or is cut short, damaged or of a newer format.
+    OSError
+        It can't be opened.
+    MissingDependencyError
+        safetensors is not installed.
+    """
+    return _read(path)[0]
 
 
 def _read(path: FilePath) -> tuple[dict[str, Any], Tensors]:
