@@ -13,7 +13,7 @@ from xpnet._typing import Array
 from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
 from xpnet.training.batches import Data, HostIndices, batches
-from xpnet.training.objective import Objective
+from xpnet.training.objective import Differentiable
 from xpnet.training.steps import host_coefficients, make_steps
 from xpnet.training.stopping import Plateau, check_finite
 
@@ -36,6 +36,13 @@ class Progress:
     """Samples that the steps have seen."""
     order: HostIndices | None = None
     """The last order, which the next one permutes, as in scikit-learn."""
+    averaged: bool = False
+    """Whether the optimiser's state ends in an average of the parameters."""
+
+    @property
+    def answering(self) -> Array:
+        """The flat vector to predict with: the parameters, or their average."""
+        return self.optimizer_state[-1] if self.averaged else self.params
 
 
 class Epoch(NamedTuple):
@@ -46,7 +53,7 @@ class Epoch(NamedTuple):
     loss: float
     """The objective, averaged over the pass."""
     params: Array
-    """The flat vector after the pass; the next one may write into it."""
+    """The flat vector to predict with after the pass; the next may write into it."""
     plateau: bool = False
     """Whether what is watched has stopped falling."""
     converged: bool = False
@@ -57,7 +64,7 @@ class Epoch(NamedTuple):
 
 def train(
     progress: Progress,
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     data: Data,
     *,
@@ -75,7 +82,7 @@ def train(
     ----------
     progress : Progress
         Where to begin; it is kept up to date.
-    objective : Objective
+    objective : Objective, Clipped or Accumulated
         What to descend.
     optimizer : Optimizer
         How.
@@ -110,6 +117,7 @@ def train(
     if rows is not None and batch_size >= rows.shape[0]:
         data, rows = data.take(data.on_device(rows)), None
     n_samples = data.X.shape[0] if rows is None else rows.shape[0]
+    n_batches = math.ceil(n_samples / batch_size)
     shuffle = shuffle and batch_size < n_samples  # one batch holds all, in any order
     order = rows
     if shuffle and rows is None:
@@ -132,9 +140,9 @@ def train(
             progress.order = order if rows is None else None
         coefficients = host_coefficients(
             optimizer,
-            progress.schedule.learning_rate,
+            progress.schedule.rates(progress.n_steps + 1, n_batches, max_iter),
             progress.n_steps + 1,
-            math.ceil(n_samples / batch_size),
+            n_batches,
             progress.params,
         )
         in_order, coefficients = steps.bring(order, coefficients)
@@ -157,6 +165,6 @@ def train(
         stop = plateau and progress.schedule.plateau_reached()
         if plateau and not stop:
             progress.plateau.n_no_change = 0
-        yield Epoch(n_iter, loss, progress.params, plateau, stop, out_of_time)
+        yield Epoch(n_iter, loss, progress.answering, plateau, stop, out_of_time)
         if stop or out_of_time:
             return

@@ -1,8 +1,8 @@
 """What training descends, and one step down."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 from xpnet import _namespace as ops
 from xpnet._namespace import array_namespace
@@ -11,7 +11,39 @@ from xpnet.losses import Loss, total_weight
 from xpnet.network import Buffers, Network, WeightsAndBiases
 from xpnet.optimizers import Optimizer, State
 
-__all__ = ["Objective", "training_step"]
+__all__ = ["Differentiable", "Objective", "training_step"]
+
+
+class Differentiable(Protocol):
+    """What a step asks of what it descends: :class:`Objective`, or one around it."""
+
+    @property
+    def network(self) -> Network:
+        """The chain of layers."""
+
+    def buffers(self, params: Array, n_samples: int) -> Any:
+        """Allocate what ``out`` may be for batches of `n_samples` rows."""
+
+    def value_and_gradient(
+        self,
+        params: Array,
+        X: Array,
+        targets: Array,
+        out: Any = None,
+        *,
+        weights: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Return the objective and its gradient on one batch."""
+
+    def value_and_gradients(
+        self,
+        weights_and_biases: Sequence[WeightsAndBiases],
+        X: Array,
+        targets: Array,
+        *,
+        weights: Array | None = None,
+    ) -> tuple[Array, list[WeightsAndBiases]]:
+        """Return the objective and its gradient on one batch, in pieces."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +81,14 @@ class Objective:
     network: Network
     loss: Loss
     alpha: float = 0.0
+
+    def with_penalty(self, share: float) -> Self:
+        """Return the same with a share of the penalty."""
+        return replace(self, alpha=share * self.alpha)
+
+    def buffers(self, params: Array, n_samples: int) -> Buffers:
+        """Allocate what ``out`` may be for batches of `n_samples` rows."""
+        return self.network.buffers(params, n_samples)
 
     def value_and_gradient(
         self,
@@ -140,14 +180,14 @@ class Objective:
 
 
 def training_step(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     params: Array,
     state: State,
     X: Array,
     targets: Array,
     coefficients: tuple[Array, ...],
-    out: Buffers | None = None,
+    out: Any = None,
     *,
     weights: Array | None = None,
 ) -> tuple[Array, State, Array]:
@@ -169,7 +209,7 @@ def training_step(
         What the loss takes.
     coefficients : tuple of array, shape ()
         The optimiser's numbers for this step.
-    out : Buffers, optional
+    out : Buffers, or what else ``objective.buffers`` returns, optional
         Where the results may be written.
     weights : array, shape (n_samples,), optional
         Weights of the samples.

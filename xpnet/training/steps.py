@@ -4,6 +4,7 @@ A step never talks to the host. The data lies on the device, batches are gathere
 the loss adds up there and is read once an epoch.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,10 +12,10 @@ import numpy as np
 from xpnet._namespace import asarray_like, dtype_name
 from xpnet._typing import Array
 from xpnet.backends import compile_step, compiles_by_default
-from xpnet.network import Buffers, Network
+from xpnet.network import Network
 from xpnet.optimizers import Optimizer, State
 from xpnet.training.batches import Data, HostIndices
-from xpnet.training.objective import Objective, training_step
+from xpnet.training.objective import Differentiable, training_step
 
 __all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
 
@@ -33,7 +34,7 @@ class Steps(Protocol):
 
 
 def make_steps(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     data: Data,
     params: Array,
@@ -45,7 +46,7 @@ def make_steps(
 
     Parameters
     ----------
-    objective : Objective
+    objective : Objective, Clipped or Accumulated
         What to descend.
     optimizer : Optimizer
         How.
@@ -73,7 +74,7 @@ class _FlatSteps:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Differentiable,
         optimizer: Optimizer,
         data: Data,
         params: Array,
@@ -81,9 +82,9 @@ class _FlatSteps:
         *,
         compiled: bool | None,
     ) -> None:
-        self.network, self.data = objective.network, data
+        self.objective, self.data = objective, data
         self.params, self.state = params, state
-        self.buffers: dict[int, Buffers] = {}  # for full batches, and for a short last
+        self.buffers: dict[int, Any] = {}  # for full batches, and for a short last
         self._step = compile_step(
             _flat_step, (objective, optimizer), params, compiled=compiled
         )
@@ -96,7 +97,7 @@ class _FlatSteps:
     def step(self, total: Array, rows: Any, numbers: Any, n_rows: int) -> Array:
         """Take a step in buffers."""
         if n_rows not in self.buffers:
-            self.buffers[n_rows] = self.network.buffers(self.params, n_rows)
+            self.buffers[n_rows] = self.objective.buffers(self.params, n_rows)
         out = self.buffers[n_rows]
         self.params, self.state, total = self._step(
             self.params, self.state, total, self.data, rows, numbers, out
@@ -113,7 +114,7 @@ class _PiecewiseSteps:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Differentiable,
         optimizer: Optimizer,
         data: Data,
         params: Array,
@@ -153,7 +154,7 @@ class _PiecewiseSteps:
 
 
 def _flat_step(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     params: Array,
     state: State,
@@ -161,7 +162,7 @@ def _flat_step(
     data: Data,
     rows: Any,
     numbers: tuple[Array, ...],
-    out: Buffers | None,
+    out: Any,
 ) -> tuple[Array, State, Array]:
     X, targets, weights = data.take(rows)
     params, state, value = training_step(
@@ -171,7 +172,7 @@ def _flat_step(
 
 
 def _piecewise_step(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     pieces: list[Array],
     states: list[State],
@@ -185,9 +186,10 @@ def _piecewise_step(
     value, gradients = objective.value_and_gradients(pairs, X, targets, weights=weights)
     d_pieces = [array for pair in gradients for array in pair]
     coefficients = [numbers[i] for i in range(numbers.shape[0])]
+    updates = optimizer.updates(len(pairs))
     updated = [
-        optimizer.update(*piece, *coefficients)
-        for piece in zip(pieces, d_pieces, states, strict=True)
+        update(*piece, *coefficients)
+        for update, *piece in zip(updates, pieces, d_pieces, states, strict=True)
     ]
     pieces, states = map(list, zip(*updated, strict=True))
     return pieces, states, total + value * float(X.shape[0])
@@ -219,7 +221,11 @@ def _join(
 
 
 def step_coefficients(
-    optimizer: Optimizer, learning_rate: float, t: int, n_steps: int, ref: Array
+    optimizer: Optimizer,
+    learning_rate: float | Sequence[float],
+    t: int,
+    n_steps: int,
+    ref: Array,
 ) -> list[tuple[Array, ...]]:
     """Return the optimiser's coefficients for some steps, on the device.
 
@@ -227,8 +233,8 @@ def step_coefficients(
     ----------
     optimizer : Optimizer
         Computes them on the host.
-    learning_rate : float
-        Of these steps.
+    learning_rate : float or sequence of float
+        Of these steps, or of each of them.
     t : int
         The number of the first of them, counted from 1.
     n_steps : int
@@ -245,10 +251,18 @@ def step_coefficients(
 
 
 def host_coefficients(
-    optimizer: Optimizer, learning_rate: float, t: int, n_steps: int, ref: Array
+    optimizer: Optimizer,
+    learning_rate: float | Sequence[float],
+    t: int,
+    n_steps: int,
+    ref: Array,
 ) -> Any:
     """Return the same on the host, (n_steps, n_coefficients) of the dtype of `ref`."""
-    table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
+    if isinstance(learning_rate, Sequence):
+        rates = enumerate(learning_rate, start=t)
+        table = [optimizer.coefficients(rate, i) for i, rate in rates]
+    else:
+        table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
     return np.asarray(table, dtype=dtype_name(ref.dtype))
 
 
