@@ -27,13 +27,23 @@ from xpnet.backends._products import Products, gemm
 from xpnet.exceptions import MissingDependencyError
 from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Network
-from xpnet.optimizers import SGD, Adam, AdamW
+from xpnet.optimizers import SGD, Adam, AdamW, Averaged, Muon, NAdam, RMSProp
 from xpnet.testing import assert_close
 from xpnet.training import Objective, step_coefficients
 from xpnet.training.batches import Data, batches
 from xpnet.training.steps import _flat_step
 
-OPTIMIZERS = [SGD(), SGD(0.0), SGD(nesterov=False), Adam(), AdamW()]
+OPTIMIZERS = [
+    SGD(),
+    SGD(0.0),
+    SGD(nesterov=False),
+    Adam(),
+    AdamW(),
+    NAdam(),
+    RMSProp(),
+    Muon(((4, 5),)),
+    Averaged(Muon(((4, 5),)), 0.9),
+]
 
 # ------------------------------------------------------------------------------ the GPU
 
