@@ -45,6 +45,9 @@ RATES = {"rtol": 0.0, "atol": 1e-6}
 """Learning rates beside those of other libraries, which are recursions in float64, or
 come in float32; 6e-8 was needed."""
 
+CLIPPED = {"rtol": 1e-3}
+"""The length that a gradient is clipped to, which 1e-6 is added to."""
+
 HINTED = {"rtol": 1e-12}  # 0
 """A forward or backward pass in float64, in given buffers against without."""
 
