@@ -29,8 +29,9 @@ from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Network
 from xpnet.optimizers import SGD, Adam, AdamW, Averaged, Muon, NAdam, RMSProp
 from xpnet.testing import assert_close
-from xpnet.training import Objective, step_coefficients
+from xpnet.training import Accumulated, Clipped, Objective, step_coefficients
 from xpnet.training.batches import Data, batches
+from xpnet.training.gradients import PartBuffers
 from xpnet.training.steps import _flat_step
 
 OPTIMIZERS = [
@@ -363,13 +364,20 @@ class Training:
     """A training on arrays that a tape can take over."""
 
     def __init__(
-        self, optimizer: Any, *, weighted: bool = False, seed: int = 5, n: int = 22
+        self,
+        optimizer: Any,
+        *,
+        weighted: bool = False,
+        seed: int = 5,
+        n: int = 22,
+        around: Callable[[Objective], Any] = lambda objective: objective,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.network = Network.from_sizes([4, 5, 3], ["tanh"])
         self.optimizer = optimizer
         objective = Objective(self.network, softmax_cross_entropy, alpha=0.1)
-        self.plain = partial(_flat_step, objective, optimizer)
+        self.objective = around(objective)
+        self.plain = partial(_flat_step, self.objective, optimizer)
         weights = rng.uniform(0.5, 2.0, n).view(Taped) if weighted else None
         targets = np.eye(3)[rng.integers(3, size=n)].view(Taped)
         self.data = Data(rng.normal(size=(n, 4)).view(Taped), targets, weights)
@@ -378,7 +386,10 @@ class Training:
         self.orders = [rng.permutation(n).astype(np.int32) for _ in range(20)]
 
     def buffers(self, n_rows: int) -> Any:
-        buffers = taped(self.network.buffers(self.params, n_rows))
+        buffers = taped(self.objective.buffers(self.params, n_rows))
+        if isinstance(buffers, PartBuffers):
+            parts = [part._replace(params=self.params) for part in buffers.parts]
+            return buffers._replace(parts=parts)
         return buffers._replace(params=self.params)
 
     def run(
@@ -434,6 +445,34 @@ def test_a_hundred_steps(optimizer: Any, weighted: bool, shuffle: bool) -> None:
     assert replayed.params is params
     assert all(x is y for x, y in zip(replayed.state, state, strict=True))
     assert_close(np.asarray(actual), np.asarray(desired), factor=TEN_STEPS)
+    for a, d in zip(
+        [replayed.params, *replayed.state], [eager.params, *eager.state], strict=True
+    ):
+        assert_close(plain(a), plain(d), factor=TEN_STEPS)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize(
+    "around",
+    [
+        partial(Clipped, max_norm=0.1),
+        partial(Accumulated, part_size=2),
+        lambda objective: Clipped(Accumulated(objective, 2), 0.1),
+    ],
+    ids=["clipped", "in parts", "both"],
+)
+def test_what_is_around_the_step_is_captured_too(
+    around: Callable[[Objective], Any], weighted: bool
+) -> None:
+    optimizer = Averaged(Adam(), 0.9)
+    eager, replayed = (
+        Training(optimizer, weighted=weighted, around=around) for _ in range(2)
+    )
+    log: list[str] = []
+    step = capturing(replayed.plain, log)
+    actual, desired = [*replayed.run(step)], [*eager.run(eager.plain)]
+    assert_close(np.asarray(actual), np.asarray(desired), factor=TEN_STEPS)
+    assert log.count("launch") == 100
     for a, d in zip(
         [replayed.params, *replayed.state], [eager.params, *eager.state], strict=True
     ):
