@@ -15,6 +15,7 @@ import pytest
 from tolerances import EXACT, FITTED, TWENTY_STEPS
 
 from xpnet import Backend, MLPClassifier, MLPRegressor
+from xpnet import _namespace as ops
 from xpnet._namespace import to_numpy
 from xpnet._typing import Array
 from xpnet.optimizers import AdamW, Muon, NAdam, Optimizer, RMSProp, orthogonalize
@@ -182,6 +183,22 @@ def test_singular_values_are_near_one(
     values = np.diag(turned)
     assert np.all((values > 0.6) & (values < 1.3))
     assert_close(turned, np.diag(values), factor=FITTED)  # U and V are kept
+
+
+@pytest.mark.parametrize("shape", [(9, 2), (2, 9)])
+def test_products_are_of_the_short_side(
+    shape: tuple[int, int], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers would be the same, and the time not."""
+    product, shapes = ops.matmul, []
+
+    def spy(a: Array, b: Array) -> Array:
+        shapes.append((a @ b).shape)
+        return product(a, b)
+
+    monkeypatch.setattr(ops, "matmul", spy)
+    orthogonalize(rng.normal(size=shape))
+    assert shapes == [(), *[(2, 2), (2, 2), (2, 9)] * 5]
 
 
 def test_a_gradient_of_zero_has_no_direction(backend: Backend, dtype: str) -> None:
