@@ -27,14 +27,25 @@ from xpnet.backends._products import Products, gemm
 from xpnet.exceptions import MissingDependencyError
 from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Network
-from xpnet.optimizers import SGD, Adam, AdamW
+from xpnet.optimizers import SGD, Adam, AdamW, Averaged, Muon, NAdam, RMSProp
 from xpnet.testing import assert_close
-from xpnet.training import Objective, step_coefficients
+from xpnet.training import Accumulated, Clipped, Objective, step_coefficients
 from xpnet.training.batches import Data, batches
+from xpnet.training.gradients import PartBuffers
 from xpnet.training.noise import Mixup, Numbers
 from xpnet.training.steps import _flat_steps
 
-OPTIMIZERS = [SGD(), SGD(0.0), SGD(nesterov=False), Adam(), AdamW()]
+OPTIMIZERS = [
+    SGD(),
+    SGD(0.0),
+    SGD(nesterov=False),
+    Adam(),
+    AdamW(),
+    NAdam(),
+    RMSProp(),
+    Muon(((4, 5),)),
+    Averaged(Muon(((4, 5),)), 0.9),
+]
 
 # ------------------------------------------------------------------------------ the GPU
 
@@ -367,14 +378,15 @@ class Training:
         seed: int = 5,
         n: int = 22,
         network: dict[str, Any] | None = None,
+        around: Callable[[Objective], Any] = lambda objective: objective,
         **options: Any,
     ) -> None:
         rng = np.random.default_rng(seed)
         self.network = Network.from_sizes([4, 5, 3], ["tanh"], **(network or {}))
         self.optimizer = optimizer
         objective = Objective(self.network, softmax_cross_entropy, 0.1, **options)
-        self.objective = objective
-        self.plain = partial(_flat_steps, objective, optimizer)
+        self.objective = around(objective)
+        self.plain = partial(_flat_steps, self.objective, optimizer)
         weights = rng.uniform(0.5, 2.0, n).view(Taped) if weighted else None
         targets = np.eye(3)[rng.integers(3, size=n)].view(Taped)
         self.data = Data(rng.normal(size=(n, 4)).view(Taped), targets, weights)
@@ -383,7 +395,10 @@ class Training:
         self.orders = [rng.permutation(n).astype(np.int32) for _ in range(20)]
 
     def buffers(self, n_rows: int) -> Any:
-        buffers = taped(self.network.buffers(self.params, n_rows))
+        buffers = taped(self.objective.buffers(self.params, n_rows))
+        if isinstance(buffers, PartBuffers):
+            parts = [part._replace(params=self.params) for part in buffers.parts]
+            return buffers._replace(parts=parts)
         return buffers._replace(params=self.params)
 
     def run(
@@ -404,7 +419,7 @@ class Training:
             table = step_coefficients(
                 self.optimizer, rate, 5 * epoch + 1, 5, plain(self.params)
             )
-            draws = self.objective.draws(3, 5 * epoch + 1, 22, 5, "float64")
+            draws = self.objective.base.draws(3, 5 * epoch + 1, 22, 5, "float64")
             given = Numbers(np.asarray(table), *draws)
             numbers = taped(Numbers(*(None if x is None else x.copy() for x in given)))
             order = self.orders[epoch].copy().view(Taped) if shuffle else None
@@ -477,6 +492,34 @@ def test_regularised_steps(name: str) -> None:
     assert_close(plain(replayed.params), plain(eager.params), factor=TEN_STEPS)
     without = Training(Adam())
     assert not np.allclose(actual, list(without.run(without.plain)))
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize(
+    "around",
+    [
+        partial(Clipped, max_norm=0.1),
+        partial(Accumulated, part_size=2),
+        lambda objective: Clipped(Accumulated(objective, 2), 0.1),
+    ],
+    ids=["clipped", "in parts", "both"],
+)
+def test_what_is_around_the_step_is_captured_too(
+    around: Callable[[Objective], Any], weighted: bool
+) -> None:
+    optimizer = Averaged(Adam(), 0.9)
+    eager, replayed = (
+        Training(optimizer, weighted=weighted, around=around) for _ in range(2)
+    )
+    log: list[str] = []
+    step = capturing(replayed.plain, log)
+    actual, desired = [*replayed.run(step)], [*eager.run(eager.plain)]
+    assert_close(np.asarray(actual), np.asarray(desired), factor=TEN_STEPS)
+    assert log.count("launch") == 40
+    for a, d in zip(
+        [replayed.params, *replayed.state], [eager.params, *eager.state], strict=True
+    ):
+        assert_close(plain(a), plain(d), factor=TEN_STEPS)
 
 
 def test_the_order_of_capturing() -> None:

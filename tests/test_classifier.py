@@ -33,6 +33,7 @@ from xpnet.exceptions import (
     DivergenceError,
     UnknownBackendError,
 )
+from xpnet.schedules import Constant
 from xpnet.testing import assert_close
 from xpnet.training import Plateau
 
@@ -444,6 +445,11 @@ PARAMETERS: dict[str, Any] = {
     "n_iter_no_change": 1,
     "max_fun": 3,
     "class_weight": {0: 5.0},
+    "weight_decay": 0.5,
+    "rho": 0.5,
+    "clip_norm": 0.01,
+    "ema_decay": 0.9,
+    "accumulate": 2,
     "scoring": "loss",
     "max_time": 1e-9,
     "backend": "strict",
@@ -465,6 +471,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "validation_fraction": {"early_stopping": True},
     "scoring": {"early_stopping": True},
     **{name: {"solver": "adam"} for name in ("beta_1", "beta_2", "epsilon")},
+    "weight_decay": {"solver": "adamw"},
+    "rho": {"solver": "rmsprop"},
     "max_fun": {"solver": "lbfgs", "learning_rate_init": 0.001, "batch_size": "auto"},
 }
 """What else must be set for a parameter to have an effect."""
@@ -798,6 +806,7 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("batch_size", 0),
     ("batch_size", "all"),
     ("learning_rate", "falling"),
+    ("learning_rate", Constant(0.1)),
     ("learning_rate_init", 0.0),
     ("power_t", -0.5),
     ("max_iter", 0),
@@ -817,6 +826,11 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("n_iter_no_change", 2.5),
     ("max_fun", 0),
     ("class_weight", "heavy"),
+    ("weight_decay", -0.1),
+    ("rho", 1.0),
+    ("clip_norm", 0.0),
+    ("ema_decay", 1.0),
+    ("accumulate", 0),
     ("scoring", 1),
     ("max_time", 0.0),
     ("backend", 3),

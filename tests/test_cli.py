@@ -148,7 +148,9 @@ def test_train_says_what_the_test_set_says():
 def test_options_reach_the_classifier():
     xp(
         *("train", "digits", "--hidden", "8, 4", "--activation", "tanh"),
-        *("--solver", "sgd", "--epochs", 3, "--batch-size", 50, "--seed", 3),
+        *("--solver", "adamw", "--epochs", 3, "--batch-size", 50, "--seed", 3),
+        *("--schedule", "cosine", "--weight-decay", 0.1, "--clip-norm", 2),
+        *("--ema-decay", 0.9, "--accumulate", 2),
         *("--learning-rate", 0.01, "--alpha", 0.5, "--dtype", "float64"),
         *("--backend", "numpy", "--save", "a.model", "--plot", "b.PNG"),
     )
@@ -157,7 +159,12 @@ def test_options_reach_the_classifier():
     expected = {
         "hidden_layer_sizes": (8, 4),
         "activation": "tanh",
-        "solver": "sgd",
+        "solver": "adamw",
+        "learning_rate": "cosine",
+        "weight_decay": 0.1,
+        "clip_norm": 2.0,
+        "ema_decay": 0.9,
+        "accumulate": 2,
         "max_iter": 3,
         "batch_size": 50,
         "random_state": 3,
@@ -582,6 +589,11 @@ def test_doctor_of_lbfgs_has_no_range_test():
         (["--learning-rate", "0"], "'learning_rate_init' parameter"),
         (["--activation", "sinus"], "must be a str among"),
         (["--solver", "newton"], "must be a str among"),
+        (["--schedule", "falling"], "must be a str among"),
+        (["--weight-decay", "-1"], "--weight-decay"),
+        (["--clip-norm", "0"], "'clip_norm' parameter"),
+        (["--ema-decay", "1"], "'ema_decay' parameter"),
+        (["--accumulate", "0"], "--accumulate"),
         (["--dtype", "float16"], "must be a str among"),
         (["--test-fraction", "1"], "between 0 and 1, got 1.0"),
         (["--test-fraction", "0.0001"], "test_size"),
@@ -842,7 +854,8 @@ def test_a_solver_without_epochs_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["train", "digits", "--solver", "lbfgs"])
     assert result.exit_code == 2
-    assert "adam, sgd" in result.output
+    message = re.sub(r"[│\s]+", " ", result.output)
+    assert "adam, adamw, muon, nadam, rmsprop, sgd" in message
 
 
 def test_a_regressor_has_no_classes_to_write(tmp_path):

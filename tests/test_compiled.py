@@ -11,11 +11,20 @@ from tolerances import TEN_STEPS
 from xpnet import Backend, get_backend
 from xpnet.functional import ACTIVATIONS
 from xpnet.losses import Loss, sigmoid_cross_entropy, softmax_cross_entropy
-from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
+from xpnet.optimizers import SGD, Adam, AdamW, Averaged, Muon, NAdam, Optimizer, RMSProp
 from xpnet.testing import assert_close
 from xpnet.training import Objective, step_coefficients, training_step
 
-OPTIMIZERS = [SGD(), SGD(momentum=0.0), Adam(), AdamW()]
+OPTIMIZERS = [
+    SGD(),
+    SGD(momentum=0.0),
+    Adam(),
+    AdamW(),
+    NAdam(),
+    RMSProp(),
+    Muon(((4, 5),)),
+    Averaged(Muon(((4, 5),)), 0.9),
+]
 
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 

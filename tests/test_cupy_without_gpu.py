@@ -56,7 +56,7 @@ from xpnet.exceptions import BackendUnavailableError
 from xpnet.functional.activations import ACTIVATIONS
 from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Dense, Network
-from xpnet.optimizers import SGD, Adam, AdamW
+from xpnet.optimizers import SGD, Adam, AdamW, Averaged, Muon, NAdam, RMSProp
 from xpnet.testing import assert_close
 from xpnet.training import Objective, training_step
 from xpnet.training.batches import Data
@@ -346,14 +346,24 @@ def test_layers_reach_the_gpu(activation: str) -> None:
     assert launch_fails(layer.forward, shell((4, 3)), shell((3, 2)), shell(2))
 
 
-OPTIMIZERS = [SGD(), SGD(0.0), SGD(nesterov=False), Adam(), AdamW()]
+OPTIMIZERS = [
+    SGD(),
+    SGD(0.0),
+    SGD(nesterov=False),
+    Adam(),
+    AdamW(),
+    NAdam(),
+    RMSProp(),
+    Muon(((4, 5),)),
+    Averaged(Muon(((4, 5),)), 0.9),
+]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_optimizers_reach_the_gpu(optimizer: Any) -> None:
-    params, d_params = shell(7), shell(7)
-    n_arrays = {SGD: 1, Adam: 2, AdamW: 2}[type(optimizer)]
-    state = (shell(7), shell(7))[:n_arrays]
+    params, d_params = shell(NETWORK.n_params), shell(NETWORK.n_params)
+    n_arrays = {SGD: 1, RMSProp: 1, Averaged: 3}.get(type(optimizer), 2)
+    state = tuple(shell(NETWORK.n_params) for _ in range(n_arrays))
     if optimizer == SGD(0.0):
         assert optimizer.init(params) == state[:0] == ()
         state = ()
@@ -711,8 +721,10 @@ def take_step(
 def test_steps(optimizer: Any, weighted: bool, buffered: bool, dtype: str) -> None:
     step = partial(take_step, optimizer=optimizer, weighted=weighted, buffered=buffered)
     seen, _ = like_numpy(step, dtype)
-    # 3 forward, 3 for dW, 2 for dX, and the weights with themselves
-    assert seen.launches.count("matmul") == 9
+    # 3 forward, 3 for dW, 2 for dX, and the weights with themselves; of Muon's one
+    # matrix the square, and three in each of five steps
+    muons = 16 if "Muon" in repr(optimizer) else 0
+    assert seen.launches.count("matmul") == 9 + muons
     # With buffers the layers write into the gradient; nothing has to be joined.
     assert ("concat" in seen.launches) == (not buffered)
 
@@ -773,6 +785,10 @@ SHAPES = {
 }
 """Of rows and columns, by the names of arguments; others are (4, 3)."""
 
+CHANGING = {"learning_rate", "step_size", "rate_of_m", "rate_of_g", "keep", "squares"}
+CHANGING |= {"share"}
+"""Arguments of no dimension."""
+
 
 class Fused(NamedTuple):
     """An elementwise function of the package, and how it is called."""
@@ -792,7 +808,7 @@ class Fused(NamedTuple):
                 given.append(np.asarray(1234567891, np.int32))
             elif parameter.annotation is int:
                 given.append(1 << 23)
-            elif name in ("learning_rate", "step_size"):
+            elif name in CHANGING:
                 given.append(np.asarray(0.1, dtype))  # an array, since it changes
             elif "float" in kind:
                 given.append(0.25)
@@ -919,7 +935,8 @@ INCLUDES = tuple(
 
 def test_what_is_decorated_is_found() -> None:
     names = {"relu", "gelu_backward", "_shift", "_decay", "_sgd", "_momentum"}
-    assert names | {"_nesterov", "_adam"} <= DECORATED.keys()
+    names |= {"_nesterov", "_adam", "_nadam", "_rmsprop", "_average"}
+    assert names | {"_shorten", "_scale", "_add", "_look_ahead"} <= DECORATED.keys()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from xpnet.exceptions import (
     XpnetError,
 )
 from xpnet.persistence import check_writable, write_aside
+from xpnet.schedules import Cosine, OneCycle, Warmup
 
 LABELS = {
     "int": np.asarray([3, -1, 7]),
@@ -176,6 +177,8 @@ def test_pipeline_takes_raw_features(X, path):
         {"random_state": 2**32 - 1},
         {"activation": ["tanh", "gelu"]},
         {"activation": ("tanh", "gelu")},
+        {"learning_rate": Warmup(2, then=Cosine(0.1))},
+        {"learning_rate": OneCycle(), "ema_decay": 0.5, "solver": "muon"},
         {"class_weight": {0: 2.0, 1: 1.0, 2: 0.5}},
         {"class_weight": "balanced", "max_time": 60.0},
         {"early_stopping": True, "scoring": "f1_macro"},

@@ -28,7 +28,8 @@ from xpnet.functional import elu_backward, leaky_relu, relu, relu_backward
 from xpnet.functional.activations import ACTIVATIONS
 from xpnet.losses.classification import _of_rows
 from xpnet.network import _decay, _shift
-from xpnet.optimizers import _adam, _momentum, _sgd
+from xpnet.optimizers.adaptive import _adam
+from xpnet.optimizers.descent import _momentum, _sgd
 
 # ------------------------------------------------------------------- what is decorated
 
@@ -692,6 +693,10 @@ TRAININGS: list[tuple[Any, dict[str, Any]]] = [
     (MLPClassifier, {"solver": "sgd"}),
     (MLPClassifier, {"solver": "sgd", "nesterovs_momentum": False}),
     (MLPClassifier, {"solver": "sgd", "momentum": 0.0}),
+    (MLPClassifier, {"solver": "nadam", "clip_norm": 0.1}),
+    (MLPClassifier, {"solver": "rmsprop", "accumulate": 2}),
+    (MLPClassifier, {"solver": "muon", "ema_decay": 0.9}),
+    (MLPClassifier, {"solver": "muon", "nesterovs_momentum": False}),
     (MLPClassifier, {"activation": ["tanh", "leaky_relu"]}),
     (MLPClassifier, {"activation": ["logistic", "elu"]}),
     (MLPRegressor, {"activation": ["selu", "softplus"]}),

@@ -663,7 +663,8 @@ def test_a_step_reads_nothing(
 
     clf = classifier(**OPTIONS["all"])
     run = prepare(clf, backend.asarray(X, copy=True), y, None)
-    optimizer, progress = make_optimizer(clf), run.progress
+    progress = run.progress
+    optimizer = make_optimizer(clf, run.objective.network)
     steps = make_steps(
         run.objective,
         optimizer,

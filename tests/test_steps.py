@@ -23,7 +23,7 @@ from xpnet.backends import compile_step
 from xpnet.backends._constants import Constants
 from xpnet.losses import huber, softmax_cross_entropy, squared_error
 from xpnet.network import Network
-from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
+from xpnet.optimizers import SGD, Adam, AdamW, Averaged, Muon, NAdam, Optimizer, RMSProp
 from xpnet.schedules import Constant
 from xpnet.testing import assert_close
 from xpnet.training import Data, Epoch, Objective, Plateau, Progress, steps, train
@@ -36,6 +36,11 @@ OPTIMIZERS = [
     SGD(),
     Adam(),
     AdamW(),
+    NAdam(),
+    RMSProp(),
+    Muon(((4, 5), (5, 3))),
+    Averaged(Adam(), 0.9),
+    Averaged(Muon(((4, 5), (5, 3))), 0.9),
 ]
 
 

@@ -10,6 +10,7 @@ EXACT = 0
 ELEMENTWISE = 32  # 1.8: tanh by JAX
 ONE_PASS = 64  # 2.7: the gradient of a network of silu, by JAX
 TEN_STEPS = 250  # 11: momentum in float32
+TWENTY_STEPS = 250  # 6.9: the five of a Newton-Schulz iteration in float64, by JAX
 FITTED = 1_000  # 6.6: 198 steps of Adam in float32, by torch
 
 TRAINED = 1e-3
@@ -39,6 +40,13 @@ GRADIENT = {"rtol": 1e-6, "atol": 1e-8}
 
 ROUNDING = {"rtol": 1e-14, "atol": 1e-16}
 """A few float64 operations on the host, in another order."""
+
+RATES = {"rtol": 0.0, "atol": 1e-6}
+"""Learning rates beside those of other libraries, which are recursions in float64, or
+come in float32; 6e-8 was needed."""
+
+CLIPPED = {"rtol": 1e-3}
+"""The length that a gradient is clipped to, which 1e-6 is added to."""
 
 HINTED = {"rtol": 1e-12}  # 0
 """A forward or backward pass in float64, in given buffers against without."""

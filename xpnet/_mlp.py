@@ -12,7 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from xpnet._moving import Movable, answers_at
 from xpnet._namespace import array_namespace
-from xpnet._parameters import make_network, make_optimizer, print_epoch
+from xpnet._parameters import (
+    make_differentiable,
+    make_network,
+    make_optimizer,
+    print_epoch,
+)
 from xpnet._preparation import prepare
 from xpnet._run import Run, without_warnings
 from xpnet._typing import Array
@@ -167,16 +172,16 @@ class BaseMLP(Movable):
         """Train, and keep the fitted attributes up to date, epoch by epoch."""
         best = None
         if self.early_stopping and self.validation_scores_:  # of an earlier call
-            best = array_namespace(run.progress.params).asarray(
-                run.progress.params, copy=True
+            best = array_namespace(run.progress.answering).asarray(
+                run.progress.answering, copy=True
             )
         try:
             epochs = train(
                 run.progress,
-                run.objective,
-                make_optimizer(self),
+                make_differentiable(self, run.objective, run.batch_size),
+                make_optimizer(self, run.objective.network),
                 run.data,
-                batch_size=run.batch_size,
+                batch_size=run.batch_size * self.accumulate,
                 max_iter=self.max_iter,
                 shuffle=self.shuffle,
                 rows=run.rows,
@@ -233,7 +238,7 @@ class BaseMLP(Movable):
 
     def _watch(self, run: Run, loss: float) -> float:
         """Look at the held-out data; return what is to fall."""
-        self._keep_params(run, run.progress.params)
+        self._keep_params(run, run.progress.answering)
         if run.held_out is None:
             return loss
         value, score = run.held_out.look(self, run.objective)

@@ -14,15 +14,33 @@ from xpnet.exceptions import DataError
 from xpnet.functional import ACTIVATIONS
 from xpnet.initializers import INITIALIZERS
 from xpnet.network import Network
-from xpnet.optimizers import SGD, Adam, Optimizer
-from xpnet.schedules import Adaptive, Constant, InverseScaling, Schedule
-from xpnet.training import Epoch
+from xpnet.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Averaged,
+    Muon,
+    NAdam,
+    Optimizer,
+    RMSProp,
+)
+from xpnet.schedules import (
+    PLANS,
+    Adaptive,
+    Constant,
+    InverseScaling,
+    Plan,
+    Planned,
+    Schedule,
+)
+from xpnet.training import Accumulated, Clipped, Differentiable, Epoch, Objective
 
 __all__ = [
     "COMMON_CONSTRAINTS",
     "Sloped",
     "check_solver",
     "clip_batch_size",
+    "make_differentiable",
     "make_network",
     "make_optimizer",
     "make_schedule",
@@ -49,13 +67,18 @@ class Sloped(HasMethods):  # type: ignore[misc]  # scikit-learn is untyped
 
 _SLOPED = Sloped()
 
+_BETWEEN_EPOCHS = {"constant", "invscaling", "adaptive"}
+"""scikit-learn's names of learning rates."""
+
 COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS)), list, tuple, _SLOPED],
-    "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+    "solver": [
+        StrOptions({"lbfgs", "sgd", "adam", "adamw", "nadam", "rmsprop", "muon"})
+    ],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate": [StrOptions(_BETWEEN_EPOCHS | set(PLANS)), Plan],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -76,6 +99,11 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
         Options(Real, {np.inf}),
     ],
     "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "rho": [Interval(Real, 0, 1, closed="left")],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
+    "accumulate": [Interval(Integral, 1, None, closed="left")],
     "scoring": [str, callable, None],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
     "backend": [str, None],
@@ -90,22 +118,31 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "mixup": [Interval(Real, 0, None, closed="left")],
 }
 
-_SGD = {"learning_rate", "power_t", "momentum", "nesterovs_momentum"}
-_ADAM = {"beta_1", "beta_2", "epsilon"}
+_RATE = {"learning_rate", "power_t"}
+_MOMENTUM = {"momentum", "nesterovs_momentum"}
+_BETAS = {"beta_1", "beta_2"}
 _STOCHASTIC = {
+    "accumulate",
     "batch_size",
+    "clip_norm",
     "compiled",
+    "ema_decay",
     "learning_rate_init",
     "shuffle",
     "early_stopping",
     "validation_fraction",
     "n_iter_no_change",
 }
-IGNORED = {
-    "lbfgs": _SGD | _ADAM | _STOCHASTIC,
-    "sgd": _ADAM | {"max_fun"},
-    "adam": _SGD | {"max_fun"},
+_LOOKED_AT = {
+    "lbfgs": {"max_fun"},
+    "sgd": _STOCHASTIC | _RATE | _MOMENTUM,
+    "adam": _STOCHASTIC | _BETAS | {"epsilon"},  # as in scikit-learn
+    "adamw": _STOCHASTIC | _RATE | _BETAS | {"epsilon", "weight_decay"},
+    "nadam": _STOCHASTIC | _RATE | _BETAS | {"epsilon"},
+    "rmsprop": _STOCHASTIC | _RATE | {"rho", "epsilon"},
+    "muon": _STOCHASTIC | _RATE | _MOMENTUM | _BETAS | {"epsilon", "weight_decay"},
 }
+_OF_SOLVERS = set().union(*_LOOKED_AT.values())
 
 
 def warn_of_ignored(estimator: BaseEstimator) -> None:
@@ -117,10 +154,11 @@ def warn_of_ignored(estimator: BaseEstimator) -> None:
         Its parameters are compared with their defaults.
     """
     defaults = inspect.signature(type(estimator)).parameters
+    ignored = _OF_SOLVERS - _LOOKED_AT[estimator.solver]
+    if estimator.solver != "lbfgs" and not _is_ignored_by_adam(estimator):
+        ignored -= {"learning_rate"}
     unused = sorted(
-        name
-        for name in IGNORED[estimator.solver]
-        if getattr(estimator, name) != defaults[name].default
+        name for name in ignored if getattr(estimator, name) != defaults[name].default
     )
     if unused:
         msg = (
@@ -241,23 +279,64 @@ def make_network(sizes: Sequence[int], activation: Any, **options: Any) -> Netwo
     return Network.from_sizes(sizes, activation, **options)
 
 
-def make_optimizer(estimator: BaseEstimator) -> Optimizer:
-    """Return the optimiser that the estimator's `solver` names."""
+def make_optimizer(estimator: BaseEstimator, network: Network) -> Optimizer:
+    """Return the optimiser that the estimator's `solver` names, and its average."""
     # A float64 of NumPy's, from a grid say, would make a float32 step one of float64.
-    if estimator.solver == "sgd":
-        return SGD(float(estimator.momentum), estimator.nesterovs_momentum)
-    betas = float(estimator.beta_1), float(estimator.beta_2)
-    return Adam(*betas, float(estimator.epsilon))
+    momentum = float(estimator.momentum), estimator.nesterovs_momentum
+    epsilon, decay = float(estimator.epsilon), float(estimator.weight_decay)
+    adam = float(estimator.beta_1), float(estimator.beta_2), epsilon
+    optimizer: Optimizer
+    match estimator.solver:
+        case "sgd":
+            optimizer = SGD(*momentum)
+        case "adamw":
+            optimizer = AdamW(*adam, decay)
+        case "nadam":
+            optimizer = NAdam(*adam)
+        case "rmsprop":
+            optimizer = RMSProp(float(estimator.rho), epsilon)
+        case "muon":
+            shapes = [(layer.fan_in, layer.fan_out) for layer in network.layers]
+            optimizer = Muon(tuple(shapes[:-1]), *momentum, *adam, decay)
+        case _:  # L-BFGS takes no steps of ours
+            optimizer = Adam(*adam)
+    if estimator.ema_decay is None or estimator.solver == "lbfgs":
+        return optimizer
+    return Averaged(optimizer, float(estimator.ema_decay))
+
+
+def make_differentiable(
+    estimator: BaseEstimator, objective: Objective, batch_size: int
+) -> Differentiable:
+    """Return what its steps descend: batch by batch, and clipped where it says so."""
+    descended: Differentiable = objective
+    if estimator.accumulate > 1:
+        descended = Accumulated(objective, batch_size)
+    if estimator.clip_norm is not None:
+        descended = Clipped(descended, float(estimator.clip_norm))
+    return descended
 
 
 def make_schedule(estimator: BaseEstimator) -> Schedule:
     """Return the schedule that its `learning_rate` names, at its beginning."""
-    rate = estimator.learning_rate_init
-    if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
+    rate, name = estimator.learning_rate_init, estimator.learning_rate
+    if isinstance(name, Plan):
+        return Planned(rate, name)
+    if name in PLANS:
+        return Planned(rate, PLANS[name])
+    if name == "invscaling" and not _is_ignored_by_adam(estimator):
         return InverseScaling(rate, estimator.power_t)
-    if estimator.solver == "sgd" and estimator.learning_rate == "adaptive":
+    if name == "adaptive" and not _is_ignored_by_adam(estimator):
         return Adaptive(rate)
     return Constant(rate)
+
+
+def _is_ignored_by_adam(estimator: BaseEstimator) -> bool:
+    """Whether the learning rate is one that scikit-learn's Adam doesn't look at."""
+    name = estimator.learning_rate
+    return estimator.solver == "adam" and (
+        isinstance(name, str) and name in _BETWEEN_EPOCHS
+    )
 
 
 def clip_batch_size(batch_size: int | str, n_samples: int) -> int:
@@ -280,7 +359,10 @@ def print_epoch(estimator: BaseEstimator, epoch: Epoch, *, held_out: bool) -> No
         print(f"Validation score: {estimator.validation_scores_[-1]:f}")  # noqa: T201
     if epoch.plateau:
         watched = "Validation score" if estimator.early_stopping else "Training loss"
-        then = "Stopping." if epoch.converged else "Dividing the learning rate by 5."
+        by_5 = estimator.learning_rate == "adaptive"
+        then = f"{'Dividing' if by_5 else 'Reducing'} the learning rate"
+        then = f"{then} by 5." if by_5 else f"{then}."
+        then = "Stopping." if epoch.converged else then
         print(  # noqa: T201
             f"{watched} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs. {then}"

@@ -42,6 +42,7 @@ from xpnet.backends import Backend, backend_of, get_backend
 from xpnet.exceptions import DataError
 from xpnet.initializers import draw
 from xpnet.network import Dense, Network
+from xpnet.optimizers import Averaged
 from xpnet.training import Data, Mixup, Objective, Plateau, Progress
 
 __all__ = ["prepare"]
@@ -125,7 +126,7 @@ def prepare(
             fraction, stratify = twin.validation_fraction, twin._stratify
             run.hold_out(y, sample_weight, weights, fraction, stratify=stratify)
         run.batch_size = clip_batch_size(twin.batch_size, run.n_samples)
-    _set_fitted(twin, run, answers_at(X))
+    _set_fitted(twin, run, answers_at(X), incremental=incremental)
     estimator.__dict__ = twin.__dict__
     return run
 
@@ -138,15 +139,17 @@ def _check_parameters(estimator: Any) -> None:
         check_scorer(estimator.scoring)
 
 
-def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
+def _set_fitted(estimator: Any, run: Run, ref: Array, *, incremental: bool) -> None:
     """Set the attributes that make the estimator a fitted one, before the first step."""
     if run.held_out is not None and estimator.validation_scores_ is None:
         estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
         estimator.best_validation_score_ = -math.inf
-    estimator._keep_params(run, run.progress.params)
+    estimator._keep_params(run, run.progress.answering)
     if hasattr(estimator, "classes_"):
         estimator.classes_ = place(estimator.classes_, ref)
     estimator.n_iter_ = 0
+    if not incremental:
+        run.progress.schedule.begin(run.progress.n_steps)
     estimator._progress = run.token = (_settings(estimator), run.progress)
 
 
@@ -243,7 +246,7 @@ def _start(
     estimator.validation_loss_curve_ = None
     estimator.validation_scores_ = None
     estimator.best_validation_score_ = None
-    return _progress(estimator, params, random_state)
+    return _progress(estimator, network, params, random_state)
 
 
 def _gains(layer: Dense) -> tuple[HostArray, ...]:
@@ -272,36 +275,45 @@ def _resume(
     settings, progress = getattr(estimator, "_progress", (None, None))
     if not isinstance(progress, Progress):  # a pickle has the weights only
         random_state = check_random_state(estimator.random_state)
-        return _progress(estimator, params, random_state)
+        return _progress(estimator, network, params, random_state)
     if settings != _settings(estimator):
         estimator.best_loss_ = min(estimator.loss_curve_, default=math.inf)
         if estimator.early_stopping:
             estimator.best_loss_ = None
         if estimator.validation_scores_ is not None:
             estimator.best_validation_score_ = -math.inf
-        return _progress(estimator, params, progress.random_state)
+        return _progress(estimator, network, params, progress.random_state)
     tol, patience = estimator.tol, estimator.n_iter_no_change
+    state = [  # the weights may have been moved
+        asarray_like(moment, params, params.dtype)
+        for moment in progress.optimizer_state
+    ]
+    if progress.averaged:  # what is fitted is the average; steps go on from their own
+        state[-1] = params
+        params = asarray_like(progress.params, params, params.dtype)
     return replace(
         progress,
         params=params,
-        optimizer_state=tuple(  # the weights may have been moved
-            asarray_like(moment, params, params.dtype)
-            for moment in progress.optimizer_state
-        ),
+        optimizer_state=tuple(state),
         plateau=replace(progress.plateau, tol=tol, patience=patience),
     )
 
 
 def _progress(
-    estimator: Any, params: Array, random_state: np.random.RandomState
+    estimator: Any,
+    network: Network,
+    params: Array,
+    random_state: np.random.RandomState,
 ) -> Progress:
+    optimizer = make_optimizer(estimator, network)
     return Progress(
         params,
-        make_optimizer(estimator).init(params),
+        optimizer.init(params),
         make_schedule(estimator),
         Plateau(estimator.tol, estimator.n_iter_no_change),
         random_state,
         n_seen=estimator.t_,
+        averaged=isinstance(optimizer, Averaged),
     )
 
 
@@ -309,4 +321,5 @@ def _settings(estimator: Any) -> tuple[Any, ...]:
     """Return what the optimiser's state, the schedule and the plateau depend on."""
     rate = estimator.learning_rate, estimator.learning_rate_init, estimator.power_t
     watched = estimator.early_stopping, estimator.scoring
-    return estimator.solver, estimator.momentum == 0.0, rate, watched
+    state = estimator.solver, estimator.momentum == 0.0, estimator.ema_decay is None
+    return *state, rate, watched

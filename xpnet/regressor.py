@@ -69,18 +69,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         ``"softplus"``, ``"gelu"``, ``"silu"``, ``"mish"``, or an object with two methods
         on arrays, ``value(Z)`` and ``derivative(Z)``, which are checked against each
         other.
-    solver : {"lbfgs", "sgd", "adam"}, default="adam"
-        L-BFGS on all samples at once, gradient descent with momentum, or Adam.
+    solver : str, default="adam"
+        L-BFGS on all samples at once, ``"lbfgs"``, or an optimiser of steps on batches:
+        ``"sgd"``, gradient descent with momentum, ``"adam"``, ``"adamw"``, ``"nadam"``,
+        ``"rmsprop"`` or ``"muon"``.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights; it is divided by the batch's size, or
         its weight.
     batch_size : int or "auto", default="auto"
         Samples a step; ``"auto"`` is ``min(200, n_samples)``.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Of ``"sgd"``: the same throughout; divided by ``(t + 1) ** power_t`` after t
-        samples, epoch by epoch; or divided by 5 on each plateau.
+    learning_rate : str or xpnet.schedules.Plan, default="constant"
+        How it changes: ``"constant"``; ``"invscaling"``, divided by
+        ``(t + 1) ** power_t`` after t samples, epoch by epoch; ``"adaptive"``, divided
+        by 5 on each plateau (both have no effect on ``"adam"``, as in scikit-learn);
+        ``"step"``, ``"exponential"``, ``"cosine"``, ``"one_cycle"``, ``"warmup"``,
+        ``"plateau"``, or an object of :mod:`xpnet.schedules` that says more.
     learning_rate_init : float, default=0.001
-        The learning rate of the first step.
+        The learning rate of the first step; with a warm-up or one cycle the highest.
     power_t : float, default=0.5
         The exponent of ``"invscaling"``.
     max_iter : int, default=200
@@ -99,18 +104,19 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         Whether :meth:`fit` goes on where the last call ended: weights, optimiser, and
         the stream of orders.
     momentum : float, default=0.9
-        Of ``"sgd"``, in [0, 1].
+        Of ``"sgd"`` and ``"muon"``, in [0, 1].
     nesterovs_momentum : bool, default=True
-        Of ``"sgd"``: look ahead along the momentum.
+        Of both: look ahead along the momentum.
     early_stopping : bool, default=False
         Watch the score on held-out samples instead of the loss, and end with the
         weights that had the best.
     validation_fraction : float, default=0.1
         The share of the samples that `early_stopping` holds out.
     beta_1, beta_2 : float, default=0.9, 0.999
-        Of ``"adam"``: decay of the moments, in [0, 1).
+        Decay of the moments, in [0, 1), of ``"adam"``, ``"adamw"``, ``"nadam"``, and
+        what ``"muon"`` leaves to ``"adamw"``.
     epsilon : float, default=1e-8
-        Of ``"adam"``: added to the denominator.
+        Of these and ``"rmsprop"``: added to the denominator.
     n_iter_no_change : int, default=10
         Training stops when more than this many epochs in a row have not improved by
         `tol`.
@@ -120,6 +126,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         The level of ``"quantile"``, in (0, 1).
     huber_delta : float, default=1.0
         Where ``"huber"`` turns from squared to absolute, in the unit of `y`.
+    weight_decay : float, default=0.01
+        Of ``"adamw"`` and ``"muon"``: what a step takes off weights and biases, times
+        the learning rate. The L2 penalty, `alpha`, comes on top.
+    rho : float, default=0.99
+        Of ``"rmsprop"``: decay of the mean square, in [0, 1).
+    clip_norm : float or None, default=None
+        The length, over all layers, that gradients are clipped to.
+    ema_decay : float or None, default=None
+        Predict with the exponential moving average of the weights over the steps, of
+        this decay in (0, 1): it is what `coefs_` holds, and what held-out samples are
+        scored with. Training goes on with the weights themselves.
+    accumulate : int, default=1
+        Batches a step: their gradients are added up, as if the batch were so many times
+        as large, in the memory of one.
     scoring : str, callable or None, default=None
         The score of the held-out samples: None is that of :meth:`score`, ``"loss"`` the
         negative loss, else as :func:`sklearn.metrics.get_scorer` takes it. It is given
@@ -226,7 +246,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         solver: str = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: Any = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -246,6 +266,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         max_fun: int = 15000,
         quantile: float = 0.5,
         huber_delta: float = 1.0,
+        weight_decay: float = 0.01,
+        rho: float = 0.99,
+        clip_norm: float | None = None,
+        ema_decay: float | None = None,
+        accumulate: int = 1,
         scoring: Any = None,
         max_time: float | None = None,
         backend: str | None = None,

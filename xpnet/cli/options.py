@@ -6,6 +6,10 @@ from typing import Annotated, TypeAlias
 import typer
 
 from xpnet.functional import ACTIVATIONS
+from xpnet.schedules import PLANS
+
+SOLVERS = ("adam", "adamw", "muon", "nadam", "rmsprop", "sgd")
+"""Those that train in epochs."""
 
 
 def _check_hidden(value: str) -> str:
@@ -76,7 +80,31 @@ Activation: TypeAlias = Annotated[
     str,
     typer.Option(help=f"{', '.join(ACTIVATIONS)}: of hidden layers.", metavar="NAME"),
 ]
-Solver: TypeAlias = Annotated[str, typer.Option(help="adam, sgd.", metavar="NAME")]
+Solver: TypeAlias = Annotated[
+    str, typer.Option(help=f"{', '.join(SOLVERS)}.", metavar="NAME")
+]
+Schedule: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help=f"constant, {', '.join(PLANS)}: how the learning rate changes.",
+        metavar="NAME",
+    ),
+]
+WeightDecay: TypeAlias = Annotated[
+    float, typer.Option(help="Of adamw and muon.", min=0.0)
+]
+ClipNorm: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Length that gradients are clipped to.", show_default="none"),
+]
+EmaDecay: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        help="Predict with an average of the weights, of this decay.",
+        show_default="none",
+    ),
+]
+Accumulate: TypeAlias = Annotated[int, typer.Option(help="Batches a step.", min=1)]
 Epochs: TypeAlias = Annotated[
     int | None,
     typer.Option(

@@ -20,18 +20,19 @@ from xpnet.persistence import check_writable, save, write_aside
 from xpnet.plotting import plot_loss_curve
 from xpnet.training import Epoch
 
-SOLVERS = ("adam", "sgd")  # those that train in epochs
-
 IDLE = {
     "digits": {"--target", "--data-home", "--tutorial"},
     "mnist": {"--target", "--test-fraction"},
     "a table": {"--data-home", "--tutorial"},
     "--tutorial": {
+        "--accumulate",
         "--activation",
         "--alpha",
         "--batch-size",
+        "--clip-norm",
         "--dropout",
         "--dtype",
+        "--ema-decay",
         "--hidden",
         "--input-dropout",
         "--l1",
@@ -40,8 +41,10 @@ IDLE = {
         "--max-norm",
         "--mixup",
         "--normalization",
+        "--schedule",
         "--seed",
         "--solver",
+        "--weight-decay",
     },
 }
 """Options that would have no effect."""
@@ -59,6 +62,7 @@ def train(
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = 0.001,
+    schedule: options.Schedule = "constant",
     alpha: options.Alpha = 0.0001,
     dropout: options.Dropout = "0",
     input_dropout: options.InputDropout = 0.0,
@@ -67,6 +71,10 @@ def train(
     l1: options.L1 = 0.0,
     max_norm: options.MaxNorm = None,
     mixup: options.Mixup = 0.0,
+    weight_decay: options.WeightDecay = 0.01,
+    clip_norm: options.ClipNorm = None,
+    ema_decay: options.EmaDecay = None,
+    accumulate: options.Accumulate = 1,
     seed: options.Seed = 0,
     dtype: options.DType = "float32",
     backend: options.BackendName = None,
@@ -94,7 +102,12 @@ def train(
         solver=solver,
         alpha=alpha,
         batch_size="auto" if batch_size is None else batch_size,
+        learning_rate=schedule,
         learning_rate_init=learning_rate,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        ema_decay=ema_decay,
+        accumulate=accumulate,
         max_iter=20 if data == "mnist" else 200,
         random_state=seed,
         dtype=dtype,
@@ -113,8 +126,8 @@ def train(
     if backend is not None:
         classifier.backend = get_backend(backend).name
     classifier._validate_params()  # before the data is read
-    if classifier.solver not in SOLVERS:
-        msg = f"{solver!r} is none of {', '.join(SOLVERS)}"
+    if classifier.solver not in options.SOLVERS:
+        msg = f"{solver!r} is none of {', '.join(options.SOLVERS)}"
         raise typer.BadParameter(msg, param_hint="'--solver'")
 
     stem = Path(data).stem

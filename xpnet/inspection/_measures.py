@@ -210,7 +210,7 @@ def _steepest(g: Activation) -> float | None:
 
 def _step(estimator: Any, run: Run) -> HostArray:
     """Take the step that training would take now; return the parameters after it."""
-    progress, optimizer = run.progress, make_optimizer(estimator)
+    progress, optimizer = run.progress, make_optimizer(estimator, run.objective.network)
     params, state = progress.params, progress.optimizer_state
     order = progress.random_state.permutation(run.n_samples)[: run.batch_size]
     rate, t = progress.schedule.learning_rate, progress.n_steps + 1

@@ -141,7 +141,11 @@ def before_network(estimator: BaseEstimator, X: Array, y: Array) -> Array:
 
 def _try_rates(estimator: Any, run: Run, rates: HostArray) -> HostArray:
     """Take a step with each rate; return the losses before the steps."""
-    optimizer, data, progress = make_optimizer(estimator), run.data, run.progress
+    optimizer, data, progress = (
+        make_optimizer(estimator, run.objective.network),
+        run.data,
+        run.progress,
+    )
     params, state = progress.params, progress.optimizer_state
     dtype = dtype_name(params.dtype)
     table = [optimizer.coefficients(rate, t) for t, rate in enumerate(rates, start=1)]

@@ -15,11 +15,14 @@ from xpnet._namespace import is_array_api_obj, to_numpy
 from xpnet.backends import get_backend
 from xpnet.classifier import MLPClassifier
 from xpnet.regressor import MLPRegressor
+from xpnet.schedules import PLANS, Plan
 
 Tensors: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
 CLASSES = {cls.__name__: cls for cls in (MLPClassifier, MLPRegressor, StandardScaler)}
 """What a file may hold, alone or as steps of a pipeline."""
+
+PLAN_CLASSES = {type(plan).__name__: type(plan) for plan in PLANS.values()}
 
 
 def pack_model(model: BaseEstimator, tensors: Tensors) -> Any:
@@ -77,6 +80,11 @@ def _pack(value: Any, name: str, tensors: Tensors) -> Any:
             }
         case tuple():
             return {"tuple": _pack(list(value), name, tensors)}
+        case Plan() if PLAN_CLASSES.get(type(value).__name__) is type(value):
+            return {
+                "plan": type(value).__name__,
+                "fields": _pack(vars(value), name, tensors),
+            }
         case np.ndarray() if value.dtype.kind in "biuf":
             tensors[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
             return {"tensor": name}
@@ -138,6 +146,8 @@ def _unpack(value: Any, tensors: Tensors) -> Any:
             return tuple(_unpack(values, tensors))
         case {"dict": items}:
             return dict(_unpack(items, tensors))
+        case {"plan": name, "fields": fields}:
+            return PLAN_CLASSES[name](**_unpack(fields, tensors))
         case {"tensor": name} if name not in tensors:
             msg = f"the tensor {name!r} is missing"
             raise ValueError(msg)

@@ -14,7 +14,7 @@ from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
 from xpnet.training.batches import Data, HostIndices, batches
 from xpnet.training.noise import Numbers
-from xpnet.training.objective import Objective
+from xpnet.training.objective import Differentiable
 from xpnet.training.steps import host_coefficients, make_steps
 from xpnet.training.stopping import Plateau, check_finite
 
@@ -37,9 +37,16 @@ class Progress:
     """Samples that the steps have seen."""
     order: HostIndices | None = None
     """The last order, which the next one permutes, as in scikit-learn."""
+    averaged: bool = False
+    """Whether the optimiser's state ends in an average of the parameters."""
     seed: int | None = None
     """Masks and mixtures are drawn from it, and from the number of their step; None,
     where nobody asked for any, is 0."""
+
+    @property
+    def answering(self) -> Array:
+        """The flat vector to predict with: the parameters, or their average."""
+        return self.optimizer_state[-1] if self.averaged else self.params
 
 
 class Epoch(NamedTuple):
@@ -50,7 +57,7 @@ class Epoch(NamedTuple):
     loss: float
     """The objective, averaged over the pass."""
     params: Array
-    """The flat vector after the pass; the next one may write into it."""
+    """The flat vector to predict with after the pass; the next may write into it."""
     plateau: bool = False
     """Whether what is watched has stopped falling."""
     converged: bool = False
@@ -61,7 +68,7 @@ class Epoch(NamedTuple):
 
 def train(
     progress: Progress,
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     data: Data,
     *,
@@ -79,7 +86,7 @@ def train(
     ----------
     progress : Progress
         Where to begin; it is kept up to date.
-    objective : Objective
+    objective : Objective, Clipped or Accumulated
         What to descend.
     optimizer : Optimizer
         How.
@@ -115,6 +122,7 @@ def train(
     if rows is not None and batch_size >= rows.shape[0]:
         data, rows = data.take(data.on_device(rows)), None
     n_samples = data.X.shape[0] if rows is None else rows.shape[0]
+    n_batches = math.ceil(n_samples / batch_size)
     shuffle = shuffle and batch_size < n_samples  # one batch holds all, in any order
     order = rows
     if shuffle and rows is None:
@@ -138,12 +146,12 @@ def train(
             progress.order = order if rows is None else None
         coefficients = host_coefficients(
             optimizer,
-            progress.schedule.learning_rate,
+            progress.schedule.rates(progress.n_steps + 1, n_batches, max_iter),
             progress.n_steps + 1,
-            math.ceil(n_samples / batch_size),
+            n_batches,
             progress.params,
         )
-        draws = objective.draws(
+        draws = objective.base.draws(
             progress.seed,
             progress.n_steps + 1,
             n_samples,
@@ -153,7 +161,7 @@ def train(
         in_order, numbers = steps.bring(order, Numbers(coefficients, *draws))
         total, n_seen, n_steps = zero, 0, 0
         at_once = steps.at_once * batch_size
-        with threads_for(params, 2.0 * batch_size * objective.network.widest):
+        with threads_for(params, 2.0 * batch_size * objective.base.network.widest):
             for rows_at_once in batches(n_samples, at_once, in_order):
                 n_rows = min(at_once, n_samples - n_seen)
                 last = n_steps + math.ceil(n_rows / batch_size)
@@ -173,6 +181,6 @@ def train(
         stop = plateau and progress.schedule.plateau_reached()
         if plateau and not stop:
             progress.plateau.n_no_change = 0
-        yield Epoch(n_iter, loss, progress.params, plateau, stop, out_of_time)
+        yield Epoch(n_iter, loss, progress.answering, plateau, stop, out_of_time)
         if stop or out_of_time:
             return

@@ -1,8 +1,8 @@
 """What training descends, and one step down."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 from xpnet import _namespace as ops
 from xpnet._namespace import array_namespace, is_writable
@@ -13,7 +13,41 @@ from xpnet.optimizers import Optimizer, State
 from xpnet.training.batches import Data
 from xpnet.training.noise import Draws, Mixup, StepNoise
 
-__all__ = ["Objective", "training_step"]
+__all__ = ["Differentiable", "Objective", "training_step"]
+
+
+class Differentiable(Protocol):
+    """What a step asks of what it descends: :class:`Objective`, or one around it."""
+
+    @property
+    def base(self) -> "Objective":
+        """The objective itself, without what is around it."""
+
+    def buffers(self, params: Array, n_samples: int) -> Any:
+        """Allocate what ``out`` may be for batches of `n_samples` rows."""
+
+    def value_and_gradient(
+        self,
+        params: Array,
+        X: Array,
+        targets: Array,
+        out: Any = None,
+        *,
+        weights: Array | None = None,
+        key: Array | int | None = None,
+    ) -> tuple[Array, Array]:
+        """Return the objective and its gradient on one batch."""
+
+    def value_and_gradients(
+        self,
+        weights_and_biases: Sequence[WeightsAndBiases],
+        X: Array,
+        targets: Array,
+        *,
+        weights: Array | None = None,
+        key: Array | int | None = None,
+    ) -> tuple[Array, list[WeightsAndBiases]]:
+        """Return the objective and its gradient on one batch, in pieces."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +103,19 @@ class Objective:
         """Tell once whether steps take draws: masks, or mixtures."""
         noisy = self.network.drops or self.mixup is not None
         object.__setattr__(self, "noisy", noisy)
+
+    @property
+    def base(self) -> Self:
+        """Itself."""
+        return self
+
+    def with_penalty(self, share: float) -> Self:
+        """Return the same with a share of the penalties."""
+        return replace(self, alpha=share * self.alpha, l1=share * self.l1)
+
+    def buffers(self, params: Array, n_samples: int) -> Buffers:
+        """Allocate what ``out`` may be for batches of `n_samples` rows."""
+        return self.network.buffers(params, n_samples)
 
     def value_and_gradient(
         self,
@@ -140,15 +187,13 @@ class Objective:
             weights_and_biases, W, X, targets, None, weights, key, flat=False
         )
 
-    def limited(self, params: Array, out: Buffers | None = None) -> Array:
+    def limited(self, params: Array) -> Array:
         """Return the flat vector with weights scaled back to `max_norm`.
 
         Parameters
         ----------
         params : array, shape (n_params,)
             The flat vector; it may be written into.
-        out : Buffers, optional
-            Those that were made for it have its views.
 
         Returns
         -------
@@ -157,7 +202,7 @@ class Objective:
         """
         if self.max_norm is None:
             return params
-        limited = self.network.limit(self._views(params, out), self.max_norm)
+        limited = self.network.limit(self.network.views(params), self.max_norm)
         return params if is_writable(params) else self.network.flatten(limited)
 
     def draws(
@@ -233,14 +278,14 @@ class Objective:
 
 
 def training_step(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     params: Array,
     state: State,
     X: Array,
     targets: Array,
     coefficients: tuple[Array, ...],
-    out: Buffers | None = None,
+    out: Any = None,
     *,
     weights: Array | None = None,
     key: Array | int | None = None,
@@ -263,7 +308,7 @@ def training_step(
         What the loss takes.
     coefficients : tuple of array, shape ()
         The optimiser's numbers for this step.
-    out : Buffers, optional
+    out : Buffers, or what else ``objective.buffers`` returns, optional
         Where the results may be written.
     weights : array, shape (n_samples,), optional
         Weights of the samples.
@@ -281,6 +326,6 @@ def training_step(
         params, X, targets, out, weights=weights, key=key
     )
     params, state = optimizer.update(params, d_params, state, *coefficients)
-    if objective.max_norm is not None:
-        params = objective.limited(params, out)
+    if objective.base.max_norm is not None:
+        params = objective.base.limited(params)
     return params, state, value

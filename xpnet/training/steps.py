@@ -4,6 +4,7 @@ A step never talks to the host. The data lies on the device, batches are gathere
 the loss adds up there and is read once an epoch.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -12,11 +13,11 @@ from xpnet import _namespace as ops
 from xpnet._namespace import asarray_like, dtype_name
 from xpnet._typing import Array
 from xpnet.backends import captures, compile_step, compiles_by_default
-from xpnet.network import Buffers, Network
+from xpnet.network import Network
 from xpnet.optimizers import Optimizer, State
 from xpnet.training.batches import Data, HostIndices, part
 from xpnet.training.noise import Numbers, StepNoise
-from xpnet.training.objective import Objective, training_step
+from xpnet.training.objective import Differentiable, training_step
 
 __all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
 
@@ -42,7 +43,7 @@ _MANY = 32
 
 
 def make_steps(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     data: Data,
     params: Array,
@@ -87,7 +88,7 @@ class _FlatSteps:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Differentiable,
         optimizer: Optimizer,
         data: Data,
         params: Array,
@@ -96,10 +97,10 @@ class _FlatSteps:
         *,
         compiled: bool | None,
     ) -> None:
-        self.network, self.data, self.batch_size = objective.network, data, batch_size
+        self.objective, self.data, self.batch_size = objective, data, batch_size
         self.params, self.state = params, state
         self.at_once = _MANY if compiled and captures(params) else 1
-        self.buffers: dict[int, Buffers] = {}  # for full batches, and for a short last
+        self.buffers: dict[int, Any] = {}  # for full batches, and for a short last
         self.plans: dict[int, Plan] = {}
         self._steps = compile_step(
             _flat_steps, (objective, optimizer), params, compiled=compiled
@@ -126,7 +127,7 @@ class _FlatSteps:
             stop = min(start + self.batch_size, n_rows)
             size = stop - start
             if size not in self.buffers:
-                self.buffers[size] = self.network.buffers(self.params, size)
+                self.buffers[size] = self.objective.buffers(self.params, size)
             plan.append((start, stop, self.buffers[size]))
         return tuple(plan)
 
@@ -142,7 +143,7 @@ class _PiecewiseSteps:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Differentiable,
         optimizer: Optimizer,
         data: Data,
         params: Array,
@@ -152,7 +153,7 @@ class _PiecewiseSteps:
         compiled: bool | None,
     ) -> None:
         self.data, self.batch_size = data, batch_size
-        network = (objective.network,)
+        network = (objective.base.network,)
         cut = compile_step(_cut, network, params, donate=False)
         self.pieces, self.states = cut(params, state)
         self._join = compile_step(_join, network, params, donate=False)
@@ -201,12 +202,12 @@ class _PiecewiseSteps:
 
 # -------------------------------------------------------------------- what is compiled
 
-Plan: TypeAlias = tuple[tuple[int, int, Buffers], ...]
+Plan: TypeAlias = tuple[tuple[int, int, Any], ...]
 """Where each batch begins and ends among some rows, and its buffers."""
 
 
 def _flat_steps(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     params: Array,
     state: State,
@@ -216,13 +217,13 @@ def _flat_steps(
     numbers: Numbers,
     plan: Plan,
 ) -> tuple[Array, State, Array]:
-    table = numbers.coefficients
+    table, base = numbers.coefficients, objective.base
     for i, (start, stop, out) in enumerate(plan):
         batch = data.take(rows if len(plan) == 1 else part(rows, start, stop))
         key = None
-        if objective.noisy:
+        if base.noisy:
             noise = numbers.noise(i, start, stop)
-            batch, key = objective.noised(batch, noise), noise.key
+            batch, key = base.noised(batch, noise), noise.key
         X, targets, weights = batch
         params, state, value = training_step(
             objective,
@@ -241,7 +242,7 @@ def _flat_steps(
 
 
 def _piecewise_steps(
-    objective: Objective,
+    objective: Differentiable,
     optimizer: Optimizer,
     pieces: list[Array],
     states: list[State],
@@ -249,27 +250,28 @@ def _piecewise_steps(
     data: Data,
     by_step: tuple[Any, ...],
 ) -> tuple[list[Array], list[State], Array]:
-    network = objective.network
+    base, network = objective.base, objective.base.network
 
     def step(carry: Any, of_step: Any) -> Any:
         pieces, states, total = carry
         coefficients, rows, *draws = of_step
         batch, noise = data.take(rows), StepNoise(*draws)
-        if objective.noisy:
-            batch = objective.noised(batch, noise)
+        if base.noisy:
+            batch = base.noised(batch, noise)
         X, targets, weights = batch
         value, gradients = objective.value_and_gradients(
             network.by_layer(pieces), X, targets, weights=weights, key=noise.key
         )
         d_pieces = [array for layer in gradients for array in layer]
         coefficients = [coefficients[i] for i in range(coefficients.shape[0])]
+        updates = optimizer.updates([len(layer) for layer in gradients])
         updated = [
-            optimizer.update(*piece, *coefficients)
-            for piece in zip(pieces, d_pieces, states, strict=True)
+            update(*piece, *coefficients)
+            for update, *piece in zip(updates, pieces, d_pieces, states, strict=True)
         ]
         pieces, states = map(list, zip(*updated, strict=True))
-        if objective.max_norm is not None:
-            layers = network.limit(network.by_layer(pieces), objective.max_norm)
+        if base.max_norm is not None:
+            layers = network.limit(network.by_layer(pieces), base.max_norm)
             pieces = [array for layer in layers for array in layer]
         return pieces, states, total + value * float(X.shape[0])
 
@@ -331,8 +333,16 @@ def step_coefficients(
 
 
 def host_coefficients(
-    optimizer: Optimizer, learning_rate: float, t: int, n_steps: int, ref: Array
+    optimizer: Optimizer,
+    learning_rate: float | Sequence[float],
+    t: int,
+    n_steps: int,
+    ref: Array,
 ) -> Any:
     """Return the same on the host, (n_steps, n_coefficients) of the dtype of `ref`."""
-    table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
+    if isinstance(learning_rate, Sequence):
+        rates = enumerate(learning_rate, start=t)
+        table = [optimizer.coefficients(rate, i) for i, rate in rates]
+    else:
+        table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
     return np.asarray(table, dtype=dtype_name(ref.dtype))

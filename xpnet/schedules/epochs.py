@@ -1,29 +1,14 @@
-"""How the learning rate changes, between epochs and on a plateau.
-
-A schedule holds the learning rate of the next step, and is told when an epoch ends and
-when the loss has stopped falling. These are scikit-learn's three.
-"""
+"""scikit-learn's three schedules, which change the rate between epochs."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
-__all__ = ["Adaptive", "Constant", "InverseScaling", "Schedule"]
+from xpnet.schedules.base import Schedule
 
-
-class Schedule(Protocol):
-    """What training asks of a schedule."""
-
-    learning_rate: float
-
-    def epoch_ended(self, n_seen: int) -> None:
-        """Take the number of samples seen so far."""
-
-    def plateau_reached(self) -> bool:
-        """Say whether training is to stop."""
+__all__ = ["Adaptive", "Constant", "InverseScaling"]
 
 
 @dataclass
-class Constant:
+class Constant(Schedule):
     """The same learning rate throughout.
 
     Parameters
@@ -39,16 +24,13 @@ class Constant:
 
     learning_rate: float
 
-    def epoch_ended(self, n_seen: int) -> None:
-        """Change nothing."""
-
     def plateau_reached(self) -> bool:
         """Stop."""
         return True
 
 
 @dataclass
-class InverseScaling:
+class InverseScaling(Schedule):
     r"""A learning rate that falls with the samples seen, epoch by epoch.
 
     .. math:: \eta = \frac{\eta_0}{(t + 1)^p}
@@ -85,7 +67,7 @@ class InverseScaling:
 
 
 @dataclass
-class Adaptive:
+class Adaptive(Schedule):
     """A learning rate that is divided by 5 on each plateau, until it is 1e-6 or less.
 
     Parameters
@@ -101,9 +83,6 @@ class Adaptive:
     """
 
     learning_rate: float
-
-    def epoch_ended(self, n_seen: int) -> None:
-        """Change nothing."""
 
     def plateau_reached(self) -> bool:
         """Divide by 5, or stop where that has no point."""
