@@ -123,7 +123,7 @@ def test_functions(
         before = arguments(function, backend, dtype, np.random.default_rng(1))
         results = function(**given)
         for name, array in given.items():
-            if backend.holds(array):
+            if name != "dtype" and backend.holds(array):
                 assert_close(array, before[name], factor=EXACT)
         return list(results) if isinstance(results, tuple) else [results]
 
