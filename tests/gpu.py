@@ -48,7 +48,7 @@ SIZES = (
 )
 """Units and batch sizes whose steps are timed."""
 
-N_TIMED = 100
+N_TIMED = 64
 """Steps in a row."""
 
 
@@ -416,7 +416,7 @@ def step_times(cupy: Backend) -> Answer:
             with settings_of(backend.name, "float32"):
                 setup = set_up(backend, sizes, batch_size, N_TIMED)
                 taken = microseconds(
-                    lambda setup=setup: take_steps(setup)[-1], to_numpy, n_calls=3
+                    lambda setup=setup: take_steps(setup)[-1], to_numpy, n_calls=2
                 )
             times.append(f"{backend.name} {taken / N_TIMED:.0f} µs")
         for how, taken in times_on_cupy(cupy, sizes, batch_size).items():
@@ -435,7 +435,7 @@ def times_on_cupy(
         with array_code() if how == "eager" else nullcontext():
             setup = set_up(cupy, sizes, batch_size, N_TIMED)
             run = stepper(setup, compiled=how == "graph")
-            times[how] = microseconds(run, to_numpy, n_calls=3) / N_TIMED
+            times[how] = microseconds(run, to_numpy, n_calls=2) / N_TIMED
     return times
 
 

@@ -200,12 +200,24 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
     if type(a) is not np.ndarray:
         if is_sparse(a):
             return add(a @ b, 0.0, out=out)  # SciPy writes into nothing itself
+        if array_api_compat.is_jax_array(a):
+            return _jax_product(a, b)
         # torch's compiler can't look into a context variable.
         torchs = array_api_compat.is_torch_array(a)
         product = None if torchs else matrix_product.get()
         if product is not None and a.ndim == b.ndim == 2:
             return product(a, b, out)
     return _matmul(a, b, out=out)
+
+
+def _jax_product(a: Array, b: Array) -> Array:
+    """Multiply in the arrays' own precision: on a GPU JAX's default is TF32.
+
+    Who chooses another, by ``jax_default_matmul_precision``, gets it.
+    """
+    chosen = sys.modules["jax"].config.jax_default_matmul_precision
+    precision = "highest" if chosen is None else None
+    return array_namespace(a).matmul(a, b, precision=precision)
 
 
 def transposed(W: Array) -> Array:
