@@ -59,11 +59,13 @@ __all__ = [
     "is_writable",
     "matmul",
     "matrix_product",
+    "max_abs",
     "max_in_row",
     "maximum",
     "minimum",
     "multiply",
     "numpy_namespace",
+    "on_host",
     "one_where",
     "row_argmax",
     "row_sum",
@@ -340,6 +342,18 @@ def sum_all(x: Array) -> Array:
     if _is_numpys(xp) and n <= _MANY:
         return xp.matmul(xp.reshape(x, (n,)), _ones_like(x, (n,)))
     return xp.sum(x)
+
+
+def max_abs(x: Array) -> Array:
+    """Return the largest magnitude, (); NaN if there is one."""
+    xp = array_namespace(x)
+    return xp.max(xp.abs(x))
+
+
+def on_host(*numbers: Array) -> list[float]:
+    """Read arrays of shape () and one dtype, all at once.  # sync point."""
+    read: list[float] = to_numpy(array_namespace(*numbers).stack(numbers)).tolist()
+    return read
 
 
 def max_in_row(x: Array) -> Array:

@@ -115,6 +115,8 @@ class Run:
     rows: HostArray | None = None
     """The rows to train on, where others are held out."""
     held_out: HeldOut | None = None
+    kept: Array | None = None
+    """The flat vector that the estimator's weights are views of."""
     token: Any = None
     """What the estimator holds as long as this is its training."""
 
