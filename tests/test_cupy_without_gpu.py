@@ -1014,7 +1014,7 @@ def test_a_mistake_of_the_callers_is_no_reason_to_stop_fusing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "fused", "unfused"), [(SGD(), 29, 46), (Adam(), 29, 52)], ids=repr
+    ("optimizer", "fused", "unfused"), [(SGD(), 28, 45), (Adam(), 28, 51)], ids=repr
 )
 def test_launches_of_a_step(optimizer: Any, fused: int, unfused: int) -> None:
     """With 64-100-10 units, batches of 200 that are gathered, and a penalty."""

@@ -670,7 +670,6 @@ def test_ctrl_c_within_an_epoch(
             return total
 
         monkeypatch.setattr(kind, "take", step)
-    monkeypatch.setattr(steps, "_MANY", 1)
     monkeypatch.setattr(steps._PiecewiseSteps, "at_once", 1)
     clf = classifier(max_iter=5)
     with pytest.warns(UserWarning, match="interrupted by user"):

@@ -38,8 +38,9 @@ class Steps(Protocol):
         """Return parameters and state as flat vectors."""
 
 
-_MANY = 32
-"""Steps in a call of what was compiled: what the call costs is spread over them."""
+_SCANNED, _CAPTURED = 32, 16
+"""Steps in a call of what was compiled: what the call costs is spread over them. To
+capture a graph takes as long as that many eager steps, twice."""
 
 
 def make_steps(
@@ -99,7 +100,7 @@ class _FlatSteps:
     ) -> None:
         self.objective, self.data, self.batch_size = objective, data, batch_size
         self.params, self.state = params, state
-        self.at_once = _MANY if compiled and captures(params) else 1
+        self.at_once = _CAPTURED if compiled and captures(params) else 1
         self.buffers: dict[int, Any] = {}  # for full batches, and for a short last
         self.plans: dict[int, Plan] = {}
         self._steps = compile_step(
@@ -139,7 +140,7 @@ class _FlatSteps:
 class _PiecewiseSteps:
     """Compiled steps on the weights and biases of each layer."""
 
-    at_once = _MANY
+    at_once = _SCANNED
 
     def __init__(
         self,
