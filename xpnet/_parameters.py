@@ -16,7 +16,6 @@ from xpnet.initializers import INITIALIZERS
 from xpnet.network import Network
 from xpnet.optimizers import SGD, Adam, Optimizer
 from xpnet.schedules import Adaptive, Constant, InverseScaling, Schedule
-from xpnet.training import Epoch
 
 __all__ = [
     "COMMON_CONSTRAINTS",
@@ -25,7 +24,6 @@ __all__ = [
     "make_network",
     "make_optimizer",
     "make_schedule",
-    "print_epoch",
     "warn_of_ignored",
 ]
 
@@ -190,17 +188,3 @@ def clip_batch_size(batch_size: int | str, n_samples: int) -> int:
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
     return min(batch_size, n_samples)
-
-
-def print_epoch(estimator: BaseEstimator, epoch: Epoch, *, held_out: bool) -> None:
-    """Print what ``verbose`` promises, in scikit-learn's words."""
-    print(f"Iteration {epoch.n_iter}, loss = {epoch.loss:.8f}")  # noqa: T201
-    if held_out:
-        print(f"Validation score: {estimator.validation_scores_[-1]:f}")  # noqa: T201
-    if epoch.plateau:
-        watched = "Validation score" if estimator.early_stopping else "Training loss"
-        then = "Stopping." if epoch.converged else "Dividing the learning rate by 5."
-        print(  # noqa: T201
-            f"{watched} did not improve more than tol={estimator.tol:f} for "
-            f"{estimator.n_iter_no_change} consecutive epochs. {then}"
-        )

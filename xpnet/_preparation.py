@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from xpnet._callbacks import announce
 from xpnet._custom import check_activation
 from xpnet._moving import answers_at
 from xpnet._namespace import (
@@ -109,13 +110,17 @@ def prepare(
         data_val = _move(twin, X_val, targets, weights_val, backend, dtype)
         held_out = HeldOut(data_val, y_val, None)
     begin = _start if first else _resume
-    run = Run(objective, data, begin(twin, network, backend, dtype), held_out=held_out)
+    progress = begin(twin, network, backend, dtype)
+    run = Run(objective, data, progress, held_out=held_out)
+    run.incremental, run.warm = incremental, not first
     if twin.solver != "lbfgs":
         if twin.early_stopping and held_out is None:
             fraction, stratify = twin.validation_fraction, twin._stratify
             run.hold_out(y, sample_weight, weights, fraction, stratify=stratify)
         run.batch_size = clip_batch_size(twin.batch_size, run.n_samples)
     _set_fitted(twin, run, answers_at(X))
+    if not incremental:
+        announce(twin, run)
     estimator.__dict__ = twin.__dict__
     return run
 
@@ -135,6 +140,9 @@ def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
     estimator._keep_params(run.objective.network, run.progress.params)
     if hasattr(estimator, "classes_"):
         estimator.classes_ = place(estimator.classes_, ref)
+    # The best of an earlier call is to be beaten.
+    if run.batch_size and estimator.early_stopping and estimator.validation_scores_:
+        run.keep(run.progress.params)
     estimator.n_iter_ = 0
     estimator._progress = run.token = (_settings(estimator), run.progress)
 

@@ -5,6 +5,7 @@ Each derives from :class:`XpnetError` and from the built-in class a caller would
 
 __all__ = [
     "BackendUnavailableError",
+    "CallbackError",
     "DataError",
     "DivergenceError",
     "FileWriteError",
@@ -22,7 +23,7 @@ class XpnetError(Exception):
 
 
 class StaleFitError(XpnetError, RuntimeError):
-    """The estimator has changed since this training began."""
+    """The estimator, or a callback, has turned to another training since."""
 
 
 class UnknownBackendError(XpnetError, ValueError):
@@ -51,6 +52,10 @@ class DivergenceError(XpnetError, ValueError):
 
 class ModelFileError(XpnetError, ValueError):
     """The file is not a model that xpnet can read."""
+
+
+class CallbackError(XpnetError, ValueError):
+    """A callback can't follow this training."""
 
 
 class FileWriteError(XpnetError, OSError):

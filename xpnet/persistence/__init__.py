@@ -8,22 +8,39 @@ header's metadata has one entry, ``xpnet``, with the rest as JSON::
      "model": {"class": "MLPClassifier", "params": {…}, "fitted": {…}}}
 
 For a pipeline, ``model`` is the list of its ``[name, model]``, and the names of its
-tensors begin with the step's.
+tensors begin with the step's. A checkpoint of a training has ``checkpoint`` instead,
+and a second entry with a checksum, ``sha256``.
 """
 
+import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from xpnet.backends import get_backend
 from xpnet.exceptions import MissingDependencyError, ModelFileError
 from xpnet.persistence._files import FilePath, check_writable, write_aside
-from xpnet.persistence._packing import Tensors, pack_model, unpack_model
+from xpnet.persistence._packing import (
+    Tensors,
+    pack_model,
+    pack_value,
+    unpack_model,
+    unpack_value,
+)
 
-__all__ = ["check_writable", "load", "save", "write_aside"]
+__all__ = [
+    "FilePath",
+    "check_writable",
+    "load",
+    "read_checkpoint",
+    "save",
+    "write_aside",
+    "write_checkpoint",
+]
 
 FORMAT_VERSION = 1
 
@@ -67,12 +84,7 @@ def save(estimator: BaseEstimator, path: FilePath) -> None:
     array(['no', 'yes'], dtype='<U3')
     """
     tensors: Tensors = {}
-    config = {
-        "format_version": FORMAT_VERSION,
-        "xpnet_version": importlib.metadata.version("xpnet"),
-        "model": pack_model(estimator, tensors),
-    }
-    metadata = {"xpnet": json.dumps(config, ensure_ascii=False, allow_nan=False)}
+    metadata = {"xpnet": _config("model", pack_model(estimator, tensors))}
     write_aside(path, _safetensors().numpy.save(tensors, metadata))
 
 
@@ -105,7 +117,7 @@ def load(path: FilePath, backend: str | None = None) -> Any:
         The backend can't be used, or safetensors is not installed.
     """
     get_backend(backend or "numpy")  # a wrong name fails before the file is read
-    config, tensors = _read(path)
+    config, tensors, _ = _read(path)
     try:
         model = unpack_model(config["model"], tensors, backend)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -118,7 +130,96 @@ def load(path: FilePath, backend: str | None = None) -> Any:
     return model
 
 
-def _read(path: FilePath) -> tuple[dict[str, Any], Tensors]:
+def write_checkpoint(
+    path: FilePath, state: dict[str, Any], previous: FilePath | None = None
+) -> None:
+    """Write the state of a training, with a checksum.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; one that exists is replaced when the new one is complete.
+    state : dict
+        Numbers, text, arrays of any library, and lists, tuples and dicts of them.
+    previous : str or path-like, optional
+        What the file that was there is called afterwards, in the same folder.
+
+    Raises
+    ------
+    TypeError
+        The state has something else.
+    FileWriteError
+        The file can't be written.
+    MissingDependencyError
+        safetensors is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_checkpoint(f"{folder}/run.ckpt", {"n_iter": 3, "loss": float("inf")})
+    ...     read_checkpoint(f"{folder}/run.ckpt")
+    {'n_iter': 3, 'loss': inf}
+    """
+    tensors: Tensors = {}
+    config = _config("checkpoint", pack_value(state, "checkpoint", tensors))
+    metadata = {"xpnet": config, "sha256": _checksum(config, tensors)}
+    write_aside(path, _safetensors().numpy.save(tensors, metadata), previous)
+
+
+def read_checkpoint(path: FilePath) -> dict[str, Any]:
+    """Return what :func:`write_checkpoint` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        The state; its arrays are NumPy's.
+
+    Raises
+    ------
+    ModelFileError
+        The file is no checkpoint, or is cut short, damaged or of a newer format.
+    OSError
+        It can't be opened.
+    MissingDependencyError
+        safetensors is not installed.
+    """
+    config, tensors, metadata = _read(path)
+    if metadata.get("sha256") != _checksum(metadata["xpnet"], tensors):
+        msg = f"{path} is damaged: its checksum doesn't fit what it holds."
+        raise ModelFileError(msg)
+    if "checkpoint" not in config:
+        msg = f"{path} holds no checkpoint of a training."
+        raise ModelFileError(msg)
+    state: dict[str, Any] = unpack_value(config["checkpoint"], tensors)
+    return state
+
+
+def _config(kind: str, packed: Any) -> str:
+    """Return the header's entry as JSON."""
+    config = {
+        "format_version": FORMAT_VERSION,
+        "xpnet_version": importlib.metadata.version("xpnet"),
+        kind: packed,
+    }
+    return json.dumps(config, ensure_ascii=False, allow_nan=False)
+
+
+def _checksum(config: str, tensors: Tensors) -> str:
+    """Return a digest of all that a file holds."""
+    digest = hashlib.sha256(config.encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _read(path: FilePath) -> tuple[dict[str, Any], Tensors, dict[str, str]]:
     safetensors = _safetensors()
     with Path(path).open("rb"):  # the system's own error where it can't be
         pass
@@ -148,7 +249,7 @@ def _read(path: FilePath) -> tuple[dict[str, Any], Tensors]:
             "Upgrade it: pip install --upgrade xpnet."
         )
         raise ModelFileError(msg)
-    return config, tensors
+    return config, tensors, metadata
 
 
 def _safetensors() -> Any:

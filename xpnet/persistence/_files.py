@@ -13,7 +13,7 @@ from xpnet.exceptions import FileWriteError
 FilePath: TypeAlias = str | os.PathLike[str]
 
 
-def write_aside(path: FilePath, data: bytes) -> None:
+def write_aside(path: FilePath, data: bytes, previous: FilePath | None = None) -> None:
     r"""Write a file so that it is there complete, or as it was before.
 
     The data goes to a temporary file in the same folder, which then takes the name.
@@ -24,6 +24,9 @@ def write_aside(path: FilePath, data: bytes) -> None:
         The file; where it is a link, the file behind it.
     data : bytes
         All of it.
+    previous : str or path-like, optional
+        What the file that was there is called afterwards, in the same folder. At every
+        moment one of the two is there, complete.
 
     Raises
     ------
@@ -45,7 +48,20 @@ def write_aside(path: FilePath, data: bytes) -> None:
             os.fsync(file.fileno())
         if target.exists():
             shutil.copymode(target, temporary)
+            if previous is not None:
+                target.replace(previous)
         temporary.replace(target)
+        _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new names on the disk, where the system can."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_writable(path: FilePath) -> None:

@@ -63,6 +63,7 @@ def train(
     *,
     batch_size: int,
     max_iter: int,
+    n_done: int = 0,
     shuffle: bool = True,
     rows: HostIndices | None = None,
     watch: Callable[[float], float] | None = None,
@@ -85,6 +86,8 @@ def train(
         Samples a step; the last of an epoch may have fewer.
     max_iter : int
         Passes at most.
+    n_done : int, default=0
+        How many of them are behind, where a training goes on.
     shuffle : bool, default=True
         Whether each pass takes the samples in a new order.
     rows : ndarray of int32, optional
@@ -112,10 +115,10 @@ def train(
     n_samples = data.X.shape[0] if rows is None else rows.shape[0]
     shuffle = shuffle and batch_size < n_samples  # one batch holds all, in any order
     order = rows
-    if shuffle and rows is None:
+    if shuffle and (rows is None or n_done):
         order = progress.order
         if order is None or order.shape[0] != n_samples:
-            order = np.arange(n_samples, dtype=np.int32)
+            order = np.arange(n_samples, dtype=np.int32) if rows is None else rows
     steps = make_steps(
         objective,
         optimizer,
@@ -126,10 +129,10 @@ def train(
     )
     params = progress.params
     zero = asarray_like(np.zeros((), dtype_name(params.dtype)), params)
-    for n_iter in range(1, max_iter + 1):
+    for n_iter in range(n_done + 1, max_iter + 1):
         if shuffle and order is not None:
             order = order[progress.random_state.permutation(n_samples)]
-            progress.order = order if rows is None else None
+            progress.order = order
         coefficients = host_coefficients(
             optimizer,
             progress.schedule.learning_rate,
