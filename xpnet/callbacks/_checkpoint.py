@@ -132,8 +132,7 @@ class Checkpoint(NetworkCallback):
 
     def _write(self, estimator: Any) -> None:
         state = {"identity": self._identity, **_state(estimator, estimator._run)}
-        previous = self.previous if Path(self.path).exists() else None
-        write_checkpoint(self.path, state, previous)
+        write_checkpoint(self.path, state, self.previous)
         self._n_kept = estimator._run.n_iter
 
     def _read(self) -> dict[str, Any] | None:

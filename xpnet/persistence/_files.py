@@ -26,7 +26,8 @@ def write_aside(path: FilePath, data: bytes, previous: FilePath | None = None) -
         All of it.
     previous : str or path-like, optional
         What the file that was there is called afterwards, in the same folder. At every
-        moment one of the two is there, complete.
+        moment one of the two is there, complete; what a process that is killed leaves
+        of a third is replaced the next time.
 
     Raises
     ------
@@ -41,8 +42,9 @@ def write_aside(path: FilePath, data: bytes, previous: FilePath | None = None) -
     ...     print(*Path(folder).iterdir(), sep="\n")
     /...greeting
     """
-    with _aside(path) as (temporary, target):
-        with temporary.open("xb") as file:
+    token = secrets.token_hex(8) if previous is None else Path(path).name
+    with _aside(path, token) as (temporary, target):
+        with temporary.open("xb" if previous is None else "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -77,15 +79,15 @@ def check_writable(path: FilePath) -> None:
     FileWriteError
         It could not be written.
     """
-    with _aside(path) as (temporary, _):
+    with _aside(path, secrets.token_hex(8)) as (temporary, _):
         temporary.touch(exist_ok=False)
 
 
 @contextlib.contextmanager
-def _aside(path: FilePath) -> Iterator[tuple[Path, Path]]:
+def _aside(path: FilePath, token: str) -> Iterator[tuple[Path, Path]]:
     """Name a temporary file and its target; remove the one, and explain failures."""
     target = Path(path).resolve()
-    temporary = target.with_name(f".xpnet-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".xpnet-{token}.tmp")
     try:
         if not target.parent.is_dir():
             msg = f"there is no folder {target.parent}"
