@@ -70,7 +70,7 @@ class Lines:
 class PlainBar:
     """A line of text that is written over."""
 
-    width = 30
+    width = 20
 
     def __init__(self, n_epochs: int) -> None:
         self.n_epochs, self.start = n_epochs, time.monotonic()
