@@ -132,7 +132,8 @@ def test_torn_down_after_an_error(X: np.ndarray, y: np.ndarray) -> None:
         quick(MLPRegressor, solver="sgd", learning_rate_init=1e200).set_callbacks(
             spy
         ).fit(X, y)
-    assert spy.calls == ["setup", "fit begins", "epoch begins", "teardown"]
+    assert spy.calls[-1] == "teardown"
+    assert "fit ends" not in spy.calls
 
 
 class Failing(Spy):
@@ -385,8 +386,8 @@ def test_the_best_weights_on_every_backend(
 def test_named_figures(monitor: str, X: np.ndarray, y: np.ndarray) -> None:
     """Less of a loss is better, and more of a score."""
     stopping, history = EarlyStopping(monitor, patience=2), History()
-    settings = {"max_iter": 200, "learning_rate_init": 0.3, "scoring": "f1"}
-    clf = quick(**settings, n_iter_no_change=np.inf)
+    settings = {"max_iter": 200, "learning_rate_init": 0.5, "batch_size": 8}
+    clf = quick(**settings, scoring="f1", n_iter_no_change=np.inf)
     clf.set_callbacks(history, stopping).fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])
     curve = {
         "loss": history.loss_curve_,

@@ -1,5 +1,6 @@
 """A training that outlives its process."""
 
+import os
 import warnings
 from numbers import Integral
 from pathlib import Path
@@ -10,12 +11,7 @@ from xpnet.backends import backend_of
 from xpnet.callbacks._base import NetworkCallback, is_epoch
 from xpnet.callbacks._state import describe, fingerprint, kept, restored
 from xpnet.exceptions import CallbackError, ModelFileError
-from xpnet.persistence import (
-    FilePath,
-    check_writable,
-    read_checkpoint,
-    write_checkpoint,
-)
+from xpnet.persistence import check_writable, read_checkpoint, write_checkpoint
 
 __all__ = ["Checkpoint"]
 
@@ -78,10 +74,10 @@ class Checkpoint(NetworkCallback):
     [5, 6, 7]
     """
 
-    path: FilePath
+    path: str | os.PathLike[str]
     every: int
 
-    def __init__(self, path: FilePath, *, every: int = 1) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, every: int = 1) -> None:
         if not (isinstance(every, Integral) and every >= 1):
             msg = f"every must be an int of at least 1, got {every!r}."
             raise CallbackError(msg)

@@ -157,6 +157,8 @@ def train(
         "Next:", shlex.join(["xpnet", "predict", str(model_file), data, *home])
     )
     if not finished:
+        if checkpoint_path is not None:
+            console.print("The same command goes on with the training.")
         raise typer.Exit(130)
 
 

@@ -33,7 +33,6 @@ from xpnet.persistence._packing import (
 )
 
 __all__ = [
-    "FilePath",
     "check_writable",
     "load",
     "read_checkpoint",
