@@ -57,19 +57,28 @@ def start(folder: Path, case: str, backend: str, seed: int) -> subprocess.Popen[
     return process
 
 
+def first_checkpoint(folder: Path, process: subprocess.Popen[str]) -> float:
+    """Wait for it, since a compiler may take its time, and return when it was there."""
+    while not (folder / "run.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    return time.monotonic()
+
+
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Trainings that were not killed, each with the seconds it took."""
-    known: dict[tuple[str, str], tuple[Any, float]] = {}
+    """Trainings that were not killed, with their seconds before and after the first."""
+    known: dict[tuple[str, str], tuple[Any, float, float]] = {}
 
-    def reference(case: str, backend: str) -> tuple[Any, float]:
+    def reference(case: str, backend: str) -> tuple[Any, float, float]:
         if (case, backend) not in known:
             folder = tmp_path_factory.mktemp("whole")
             with start(folder, case, backend, 5) as process:
                 begin = time.monotonic()
+                first = first_checkpoint(folder, process)
                 assert process.wait() == 0
-            seconds = time.monotonic() - begin
-            known[case, backend] = dict(np.load(folder / "learnt.npz")), seconds
+            seconds = first - begin, time.monotonic() - first
+            known[case, backend] = dict(np.load(folder / "learnt.npz")), *seconds
         return known[case, backend]
 
     return reference
@@ -83,12 +92,12 @@ def test_killed_at_any_moment(kill: int, references: Any, tmp_path: Path) -> Non
     case, backend = ALL[kill % len(ALL)]
     if backend in ("torch", "jax"):
         pytest.importorskip(backend)
-    desired, seconds = references(case, backend)
+    desired, before, after = references(case, backend)
     with start(tmp_path, case, backend, 5) as process:
-        while kill % 5 and not (tmp_path / "run.ckpt").exists():
-            seconds -= 0.01  # a compiler may need most of the time
-            time.sleep(0.01)
-        time.sleep(random.uniform(0.0, max(seconds, 0.1)))
+        if kill % 5:
+            first_checkpoint(tmp_path, process)
+            before = 0.0
+        time.sleep(random.uniform(0.0, before + after))
         process.kill()
     left = sorted(path.name for path in tmp_path.iterdir())
     sys.stdout.write(f"{case} on {backend} left {left}\n")
