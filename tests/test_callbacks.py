@@ -452,6 +452,18 @@ def test_on_a_pipeline_it_is_refused(X: np.ndarray, y: np.ndarray) -> None:
             pipe.set_callbacks(callback).fit(X, y)
 
 
+def test_lbfgs_ignores_the_estimators_early_stopping(
+    X: np.ndarray, y: np.ndarray
+) -> None:
+    """As ever, with held-out samples too: it ends with the last weights."""
+    held_out = {"X_val": -X, "y_val": y}  # of which it gets less and less right
+    last = quick(solver="lbfgs").fit(X, y, **held_out)
+    with pytest.warns(UserWarning, match="ignores early_stopping"):
+        clf = quick(solver="lbfgs", early_stopping=True).fit(X, y, **held_out)
+    assert max(clf.validation_scores_) > clf.validation_scores_[-1]
+    np.testing.assert_array_equal(clf.coefs_[0], last.coefs_[0])
+
+
 # -------------------------------------------------------------------- history, and time
 
 

@@ -139,6 +139,17 @@ def test_packages_are_imported_where_they_belong() -> None:
     assert wrong == []
 
 
+def test_one_module_knows_the_protocol_of_callbacks() -> None:
+    """And the attributes in which scikit-learn keeps them."""
+    knowing = re.compile("sklearn.callback|_skl_callbacks|_callback_fit_ctx")
+    found = {
+        path.relative_to(ROOT).parts[0]
+        for path in SOURCES
+        if knowing.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"_callbacks"}
+
+
 def test_optional_packages_are_imported_lazily() -> None:
     wrong = [
         f"{found.place}: {found.package} at import time"

@@ -280,7 +280,8 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
         score = None
         if run.held_out is not None:
             score = self.validation_scores_[-1]
-            if self.early_stopping and score > self.best_validation_score_:
+            better = score > self.best_validation_score_
+            if better and self.early_stopping and run.stochastic:
                 run.keep(epoch.params)
             self.best_validation_score_ = max(self.best_validation_score_, score)
         if display is None:

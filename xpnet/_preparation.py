@@ -141,7 +141,7 @@ def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
     if hasattr(estimator, "classes_"):
         estimator.classes_ = place(estimator.classes_, ref)
     # The best of an earlier call is to be beaten.
-    if run.batch_size and estimator.early_stopping and estimator.validation_scores_:
+    if run.stochastic and estimator.early_stopping and estimator.validation_scores_:
         run.keep(run.progress.params)
     estimator.n_iter_ = 0
     estimator._progress = run.token = (_settings(estimator), run.progress)

@@ -139,6 +139,11 @@ class Run:
         """Samples that are trained on."""
         return int((self.data.X if self.rows is None else self.rows).shape[0])
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether it takes steps on batches, as L-BFGS does not."""
+        return self.batch_size > 0
+
     def keep(self, params: Array) -> None:
         """Keep a copy of the flat vector for the end."""
         self.best = array_namespace(params).asarray(params, copy=True)

@@ -17,7 +17,12 @@ try:
 except ImportError:  # scikit-learn < 1.9
     from xpnet._callbacks._before import CallbackSupportMixin, with_callbacks
 
-__all__ = ["CallbackSupportMixin", "Tasks", "announce"]
+__all__ = ["CallbackSupportMixin", "Tasks", "announce", "callbacks_of"]
+
+
+def callbacks_of(estimator: Any) -> list[Any]:
+    """Return the callbacks that were set on an estimator, in their order."""
+    return list(getattr(estimator, "_skl_callbacks", ()))
 
 
 def announce(estimator: Any, run: Any) -> None:
@@ -33,7 +38,7 @@ def announce(estimator: Any, run: Any) -> None:
         The training, which they may change.
     """
     for hook in ("_begin", "_resume"):
-        for callback in getattr(estimator, "_skl_callbacks", ()):
+        for callback in callbacks_of(estimator):
             if hasattr(callback, hook):
                 getattr(callback, hook)(estimator, run)
 
@@ -61,8 +66,7 @@ class Tasks:
         sample_weight: Any = None,
     ) -> None:
         self.estimator = estimator
-        callbacks = getattr(estimator, "_skl_callbacks", ())
-        self.needed = X is not None and bool(callbacks)
+        self.needed = X is not None and bool(callbacks_of(estimator))
         self.fit: Any = None
         self.epoch: Any = None
         self._data: dict[str, Callable[[], Any]] = {
@@ -76,7 +80,7 @@ class Tasks:
         }
 
     def begin(self) -> None:
-        """Set the callbacks up, and begin the first epoch."""
+        """Set the callbacks up, and tell that training begins."""
         if self.needed:
             n_epochs = self.estimator.max_iter
             self.fit = self.estimator._init_callback_context(max_subtasks=n_epochs)

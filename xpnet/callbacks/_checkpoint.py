@@ -6,6 +6,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from xpnet._callbacks import callbacks_of
 from xpnet._namespace import asarray_like
 from xpnet.backends import backend_of
 from xpnet.callbacks._base import NetworkCallback, is_epoch
@@ -190,7 +191,7 @@ def _identify(estimator: Any, run: Any) -> dict[str, str]:
 def _others(estimator: Any) -> list[Any]:
     return [
         each
-        for each in estimator._skl_callbacks
+        for each in callbacks_of(estimator)
         if isinstance(each, NetworkCallback) and not isinstance(each, Checkpoint)
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+from xpnet._callbacks import callbacks_of
 from xpnet.callbacks._base import NetworkCallback, is_epoch
 from xpnet.exceptions import CallbackError
 
@@ -187,7 +188,7 @@ class EarlyStopping(NetworkCallback):
             raise CallbackError(msg)
         others = [
             each
-            for each in estimator._skl_callbacks
+            for each in callbacks_of(estimator)
             if isinstance(each, EarlyStopping) and each.restore_best
         ]
         if self.restore_best and (estimator.early_stopping or len(others) > 1):
