@@ -118,14 +118,13 @@ def assert_same(actual: Any, desired: Any) -> None:
 
 
 def main() -> None:
-    """Train, and say that it begins."""
+    """Train, and say when an epoch is over."""
     folder, case, backend, seed = sys.argv[1:]
     warnings.simplefilter("ignore")
     np.random.seed(int(seed))  # noqa: NPY002  # of random_state=None
     X, y = problem()
-    estimator = make(case, Path(folder, "run.ckpt"), backend)
-    sys.stdout.write("begins\n")
-    sys.stdout.flush()
+    estimator = make(case, Path(folder, "run.ckpt"), backend, verbose=True)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     estimator.fit(X, y, **held_out(case))
     np.savez(Path(folder, "learnt.npz"), **learnt(estimator))
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,38 +48,33 @@ ALL = NUMPY + OTHERS if len(NUMPY) < KILLS else NUMPY
 
 
 def start(folder: Path, case: str, backend: str, seed: int) -> subprocess.Popen[str]:
-    """Start a training, and return when it begins."""
+    """Start a training, which says when an epoch is over."""
     arguments = [killed.__file__, str(folder), case, backend, str(seed)]
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, text=True
     )
+
+
+def epochs_of(process: subprocess.Popen[str]) -> Iterator[float]:
+    """Yield the time when an epoch is over."""
     assert process.stdout is not None
-    assert process.stdout.readline() == "begins\n"
-    return process
-
-
-def first_checkpoint(folder: Path, process: subprocess.Popen[str]) -> float:
-    """Wait for it, since a compiler may take its time, and return when it was there."""
-    while not (folder / "run.ckpt").exists():
-        assert process.poll() is None
-        time.sleep(0.002)
-    return time.monotonic()
+    for line in process.stdout:
+        if line.startswith("Iteration"):
+            yield time.monotonic()
 
 
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Trainings that were not killed, with their seconds before and after the first."""
-    known: dict[tuple[str, str], tuple[Any, float, float]] = {}
+    """Trainings that were not killed, with the times of their epochs."""
+    known: dict[tuple[str, str], tuple[Any, list[float]]] = {}
 
-    def reference(case: str, backend: str) -> tuple[Any, float, float]:
+    def reference(case: str, backend: str) -> tuple[Any, list[float]]:
         if (case, backend) not in known:
             folder = tmp_path_factory.mktemp("whole")
             with start(folder, case, backend, 5) as process:
-                begin = time.monotonic()
-                first = first_checkpoint(folder, process)
+                times = list(epochs_of(process))
                 assert process.wait() == 0
-            seconds = first - begin, time.monotonic() - first
-            known[case, backend] = dict(np.load(folder / "learnt.npz")), *seconds
+            known[case, backend] = dict(np.load(folder / "learnt.npz")), times
         return known[case, backend]
 
     return reference
@@ -88,19 +84,19 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.skipif(sys.platform == "win32", reason="files that are open stay there")
 @pytest.mark.parametrize("kill", range(KILLS))
 def test_killed_at_any_moment(kill: int, references: Any, tmp_path: Path) -> None:
-    """Within the writing of the file, too; one in five even before there is one."""
+    """In an epoch or in the writing of the file, of which there may be none yet."""
     case, backend = ALL[kill % len(ALL)]
     if backend in ("torch", "jax"):
         pytest.importorskip(backend)
-    desired, before, after = references(case, backend)
+    desired, times = references(case, backend)
     with start(tmp_path, case, backend, 5) as process:
-        if kill % 5:
-            first_checkpoint(tmp_path, process)
-            before = 0.0
-        time.sleep(random.uniform(0.0, before + after))
+        n_epochs = random.randrange(1, len(times))
+        for _ in zip(range(n_epochs), epochs_of(process), strict=False):
+            pass
+        time.sleep(random.uniform(0.0, (times[-1] - times[0]) / len(times)))
         process.kill()
     left = sorted(path.name for path in tmp_path.iterdir())
-    sys.stdout.write(f"{case} on {backend} left {left}\n")
+    sys.stdout.write(f"{case} on {backend} left {left} after {n_epochs} epochs\n")
     # Where there is something to go on with, the process may draw other numbers.
     seed = 99 if any(name.startswith("run.ckpt") for name in left) else 5
     with start(tmp_path, case, backend, seed) as process:
