@@ -23,6 +23,7 @@ CASES: dict[str, dict[str, Any]] = {
         "max_iter": 60,
         "early_stopping": True,
         "n_iter_no_change": 20,
+        "dropout": 0.1,
         "normalization": "batch",
         "random_state": None,
     },

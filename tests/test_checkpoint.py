@@ -241,7 +241,8 @@ def test_a_generator_goes_on(path: Path) -> None:
 
 def test_the_split_of_no_seed_goes_on(path: Path) -> None:
     """What was held out is held out, whatever the generator would draw now."""
-    options = {"random_state": None, "early_stopping": True, "normalization": "batch"}
+    options: dict[str, Any] = {"random_state": None, "early_stopping": True}
+    options |= {"normalization": "batch", "dropout": 0.1}
     before = quick(path, **options)
     for epoch in before.iter_fit(*problem()):
         if epoch.n_iter == 5:
@@ -253,6 +254,7 @@ def test_the_split_of_no_seed_goes_on(path: Path) -> None:
     np.testing.assert_array_equal(clf._run.rows, state["rows"])
     np.testing.assert_array_equal(clf._run.held, state["held"])
     np.testing.assert_array_equal(clf._run.sample, problem()[0][state["rows"]])
+    assert clf._progress[1].seed == state["progress"]["seed"]
     np.testing.assert_array_equal(clf._run.held_out.y, problem()[1][state["held"]])
     assert clf.validation_scores_ == before.validation_scores_
     epochs.close()
