@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from xpnet import Backend, MLPClassifier, MLPRegressor
 from xpnet.callbacks import EarlyStopping, History, TimeLimit
+from xpnet.callbacks._state import kept
 from xpnet.exceptions import CallbackError, DivergenceError, StaleFitError
 from xpnet.schedules import Warmup
 
@@ -521,7 +522,11 @@ def test_history_of_a_plan(accumulate: int, X: np.ndarray, y: np.ndarray) -> Non
         0.1 * plan.factor(1 + i * n_epoch, n_steps=4 * n_epoch, n_epoch=n_epoch)
         for i in range(4)
     ]
-    alone = quick(**settings, learning_rate_init=0.1).fit(X, y)
+    alone = quick(**settings, learning_rate_init=0.1)
+    for _ in alone.iter_fit(X, y):
+        schedule = kept(alone._run.progress.schedule)
+        alone._run.next_rate(alone)
+        assert kept(alone._run.progress.schedule) == schedule
     np.testing.assert_array_equal(clf.coefs_[0], alone.coefs_[0])
 
 

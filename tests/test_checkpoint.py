@@ -178,13 +178,16 @@ def test_goes_on_epoch_by_epoch(path: Path) -> None:
     assert_same(learnt(clf), learnt(fitted()))
 
 
+@pytest.mark.parametrize(
+    "params", [{}, {"ema_decay": 0.9, "normalization": "batch"}], ids=str
+)
 def test_a_training_that_is_over_is_not_trained_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    params: dict[str, Any], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desired = learnt(fitted(path))
+    desired = learnt(fitted(path, **params))
     monkeypatch.setattr("xpnet.training.steps._FlatSteps.take", None)
     with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
-        again = quick(path).fit(*problem())
+        again = quick(path, **params).fit(*problem())
     assert_same(learnt(again), desired)
 
 
