@@ -91,8 +91,11 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     def _keep_params(self, run: Any, params: Array) -> None:
         """Take the weights from the flat vector, and statistics from a run's samples."""
         network: Network = run.objective.network
-        layers = network.views(params)
-        if network.layers[0].normalization == "batch":
+        batch = network.layers[0].normalization == "batch"
+        if params is run.kept and not batch:
+            return  # steps have written into the views that are there
+        run.kept, layers = params, network.views(params)
+        if batch:
             statistics = network.statistics(layers, run.sample)
             layers = [(*a, *b) for a, b in zip(layers, statistics, strict=True)]
         columns = zip_longest(*layers)

@@ -59,11 +59,13 @@ __all__ = [
     "is_writable",
     "matmul",
     "matrix_product",
+    "max_abs",
     "max_in_row",
     "maximum",
     "minimum",
     "multiply",
     "numpy_namespace",
+    "on_host",
     "one_where",
     "row_argmax",
     "row_sum",
@@ -200,12 +202,24 @@ def matmul(a: Array, b: Array, *, out: Array | None = None) -> Array:
     if type(a) is not np.ndarray:
         if is_sparse(a):
             return add(a @ b, 0.0, out=out)  # SciPy writes into nothing itself
+        if array_api_compat.is_jax_array(a):
+            return _jax_product(a, b)
         # torch's compiler can't look into a context variable.
         torchs = array_api_compat.is_torch_array(a)
         product = None if torchs else matrix_product.get()
         if product is not None and a.ndim == b.ndim == 2:
             return product(a, b, out)
     return _matmul(a, b, out=out)
+
+
+def _jax_product(a: Array, b: Array) -> Array:
+    """Multiply in the arrays' own precision: on a GPU JAX's default is TF32.
+
+    Who chooses another, by ``jax_default_matmul_precision``, gets it.
+    """
+    chosen = sys.modules["jax"].config.jax_default_matmul_precision
+    precision = "highest" if chosen is None else None
+    return array_namespace(a).matmul(a, b, precision=precision)
 
 
 def transposed(W: Array) -> Array:
@@ -328,6 +342,18 @@ def sum_all(x: Array) -> Array:
     if _is_numpys(xp) and n <= _MANY:
         return xp.matmul(xp.reshape(x, (n,)), _ones_like(x, (n,)))
     return xp.sum(x)
+
+
+def max_abs(x: Array) -> Array:
+    """Return the largest magnitude, (); NaN if there is one."""
+    xp = array_namespace(x)
+    return xp.max(xp.abs(x))
+
+
+def on_host(*numbers: Array) -> list[float]:
+    """Read arrays of shape () and one dtype, all at once.  # sync point."""
+    read: list[float] = to_numpy(array_namespace(*numbers).stack(numbers)).tolist()
+    return read
 
 
 def max_in_row(x: Array) -> Array:

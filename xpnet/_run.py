@@ -120,6 +120,8 @@ class Run:
     """The rows that :meth:`hold_out` has held out."""
     split: Callable[[HostArray, HostArray], None] | None = None
     """Holds other rows out: given those to train on, and these."""
+    kept: Array | None = None
+    """The flat vector that the estimator's weights are views of."""
     token: Any = None
     """What the estimator holds as long as this is its training."""
     incremental: bool = False

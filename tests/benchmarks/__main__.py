@@ -71,18 +71,24 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
         about = {**report.machine(chosen.device), **measures.about(runner)}
         if about["load"] > 0.5:
             sys.stderr.write(f"The machine is busy: load {about['load']:.1f}.\n")
+        found["about"] = about | {"repeats": chosen.repeats, "device": chosen.device}
+        found["left_out"] = runner.left_out
         for case in chosen.cases:
             sys.stderr.write(f"{case} …\n")
             found["steps"][case] = measures.steps(runner, case)
+            keep(found, chosen.json)
         for name in chosen.measures:
             sys.stderr.write(f"{name} …\n")
             extra = (chosen.gigabytes,) if name == "mapped" else ()
             found["measures"][name] = MEASURES[name](runner, *extra)
-        return {
-            "about": about | {"repeats": chosen.repeats, "device": chosen.device},
-            **found,
-            "left_out": runner.left_out,
-        }
+            keep(found, chosen.json)
+        return found
+
+
+def keep(found: dict[str, object], path: Path) -> None:
+    """Write what was found so far: a run takes long, and may be cut off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
@@ -97,8 +103,6 @@ def main(arguments: list[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory() as folder:
         found = run(chosen, Path(folder))
-    chosen.json.parent.mkdir(parents=True, exist_ok=True)
-    chosen.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(report.rendered(found) + "\n")
     if chosen.whole:
         report.write(found)

@@ -37,11 +37,6 @@ def _jax(*, scan: bool) -> Contestant:
     return Contestant(partial(peers.build_jax, scan=scan), "import jax, optax")
 
 
-def _floor(library: str) -> Contestant:
-    build = partial(peers.build_floor, library=library)
-    return Contestant(build, f"import {library}")
-
-
 FLOOR = "matmul floor"
 
 CPU = {
@@ -56,7 +51,7 @@ CPU = {
     "jax jit": _jax(scan=False),
     "jax scan": _jax(scan=True),
     "skorch": Contestant(peers.build_skorch, "import skorch, torch"),
-    FLOOR: _floor("numpy"),
+    FLOOR: Contestant(peers.build_floor, "import numpy"),
 }
 
 GPU = {
@@ -68,7 +63,7 @@ GPU = {
     "torch reduce-overhead": _torch(fused=True, mode="reduce-overhead"),
     "jax jit": _jax(scan=False),
     "jax scan": _jax(scan=True),
-    FLOOR: _floor("cupy"),
+    FLOOR: Contestant(peers.build_floor, "import torch"),
 }
 
 CONTESTANTS = {"cpu": CPU, "cuda": GPU}

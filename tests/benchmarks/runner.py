@@ -41,7 +41,9 @@ def environment(device: str, name: str, folder: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key not in UNSET}
     return {
         **kept,
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(TESTS), kept.get("PYTHONPATH")])
+        ),
         "NUMBA_CACHE_DIR": str(folder / "numba"),
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
         **dict(CONTESTANTS[device][name].env),

@@ -131,7 +131,7 @@ def _address(x: Array) -> int:
 
 
 @contextmanager
-def multiplying(products: Products) -> Iterator[None]:
+def multiplying(products: Callable[..., Array]) -> Iterator[None]:
     """Let matrices of this thread be multiplied by `products`."""
     token = matrix_product.set(products)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from xpnet._namespace import asarray_like, to_numpy
+from xpnet._namespace import asarray_like, max_abs, to_numpy
 from xpnet._typing import Array
 from xpnet.training.batches import Data
 from xpnet.training.loop import Epoch
@@ -83,7 +83,7 @@ def train_lbfgs(
         n_iter += 1
         theta = asarray_like(intermediate_result.x.copy(), params, params.dtype)
         loss = float(intermediate_result.fun)  # sync point
-        check_finite(loss, theta, n_iter)
+        check_finite(loss, float(max_abs(theta)), n_iter)
         out_of_time = time.monotonic() > deadline
         stop = on_iteration(Epoch(n_iter, loss, theta, out_of_time=out_of_time))
         if stop or out_of_time:

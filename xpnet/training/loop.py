@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xpnet._namespace import asarray_like, dtype_name, threads_for
+from xpnet._namespace import asarray_like, dtype_name, max_abs, on_host, threads_for
 from xpnet._typing import Array
 from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
@@ -177,8 +177,10 @@ def train(
         progress.params, progress.optimizer_state = steps.result()
         progress.n_steps += n_steps
         progress.n_seen += n_seen
-        loss = float(total) / n_seen  # sync point
-        check_finite(loss, progress.params, n_iter)
+        # sync point, the only one: two reads would wait twice
+        total_loss, largest = on_host(total, max_abs(progress.params))
+        loss = total_loss / n_seen
+        check_finite(loss, largest, n_iter)
         plateau = progress.plateau.reached(loss if watch is None else watch(loss))
         progress.schedule.epoch_ended(progress.n_seen)
         stop = plateau and progress.schedule.plateau_reached()
