@@ -317,6 +317,48 @@ def test_tutorial_figures():
 # ------------------------------------------------------------------------ interruption
 
 
+def test_a_checkpoint_goes_on(monkeypatch):
+    iter_fit = MLPClassifier.iter_fit
+
+    def interrupted(self, X, y):
+        for epoch in iter_fit(self, X, y):
+            yield epoch
+            if epoch.n_iter == 3:
+                raise KeyboardInterrupt
+
+    options = ("digits", "--hidden", 4, "--epochs", 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(MLPClassifier, "iter_fit", interrupted)
+        result = xp("train", *options, "--checkpoint", "run.ckpt", code=130)
+    assert "The same command goes on" in result.stdout
+    result = xp("train", *options, "--checkpoint", "run.ckpt")
+    assert [line.split()[1] for line in result.stdout.splitlines() if "loss" in line][
+        :3
+    ] == ["3", "4", "5"]
+    whole = quick_weights(*options)
+    np.testing.assert_array_equal(whole, load("digits.safetensors")[-1].coefs_[0])
+    xp("train", *options, "--checkpoint", "run.ckpt")  # it is over
+    np.testing.assert_array_equal(whole, load("digits.safetensors")[-1].coefs_[0])
+    message = fails("train", *options, "--alpha", 1, "--checkpoint", "run.ckpt")
+    assert "run.ckpt is of another training: alpha was 0.0001 and is 1.0" in message
+
+
+def quick_weights(*options):
+    xp("train", *options, "--save", "whole.safetensors")
+    return load("whole.safetensors")[-1].coefs_[0]
+
+
+def test_a_checkpoint_of_its_own():
+    message = fails("train", "digits", "--checkpoint", "digits.png")
+    assert "must be four files" in message
+    assert "no folder" in fails("train", "digits", "--checkpoint", "no/where.ckpt")
+
+
+def test_the_time_is_over():
+    result = xp("train", "digits", "--epochs", 10**6, "--max-time", 0.3)
+    assert "Stopped, since the time is over" in result.stdout
+
+
 def test_interrupted_after_some_epochs(monkeypatch):
     iter_fit = MLPClassifier.iter_fit
 

@@ -15,8 +15,10 @@ from tolerances import GRADIENT, MEASURED
 import xpnet
 from xpnet import MLPClassifier, MLPRegressor, doctor
 from xpnet._namespace import to_numpy
+from xpnet.callbacks import Checkpoint, History
 from xpnet.functional import ACTIVATIONS
 from xpnet.inspection import Diagnosis, find_learning_rate
+from xpnet.schedules import PLANS
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs")
 
@@ -427,6 +429,35 @@ def test_the_estimator_is_left_as_it_is(digits, fitted, early_stopping):
     for each in (clf, twin):
         trained(each, X, y, epochs=3)
     assert clf.loss_curve_ == twin.loss_curve_
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("look", [doctor, find_learning_rate])
+def test_callbacks_follow_trainings_only(digits, look, fitted, tmp_path):
+    history = History()
+    clf = MLPClassifier((10,), random_state=0, max_iter=2)
+    clf.set_callbacks(history, Checkpoint(tmp_path / "run.ckpt"))
+    if fitted:
+        clf.fit(*digits)
+    found = vars(history).copy(), sorted(tmp_path.iterdir())
+    desired = look(copy.deepcopy(clf).set_callbacks(), *digits)
+    assert str(look(clf, *digits)) == str(desired)
+    assert (vars(history), sorted(tmp_path.iterdir())) == found
+
+
+@pytest.mark.parametrize("plan", ["cosine", "one_cycle"])
+def test_a_plan_steps_with_its_first_rate(digits, plan):
+    rate = 0.01 * PLANS[plan].factor(1, n_steps=200 * 9, n_epoch=9)
+    planned = MLPClassifier((20,), learning_rate=plan, learning_rate_init=0.01)
+    constant = MLPClassifier((20,), learning_rate_init=rate)
+    for clf in (planned, constant):
+        clf.set_params(random_state=0, solver="sgd")
+    steps = [
+        [layer.update_ratio for layer in doctor(clf, *digits).layers]
+        for clf in (planned, constant)
+    ]
+    assert steps[0] == pytest.approx(steps[1])
+    assert min(steps[0]) > 0.0
 
 
 def test_the_same_twice(digits):

@@ -19,14 +19,17 @@ LAYERS = [
     {"backends", "functional", "initializers"},
     {"losses", "network", "optimizers", "schedules"},
     {"training"},
-    {"_custom", "_parameters", "_run", "_targets", "_validation"},
+    {
+        *("_callbacks", "_custom", "_display", "_parameters", "_run", "_targets"),
+        "_validation",
+    },
     {"_moving", "datasets", "plotting"},
     {"_preparation"},
     {"inspection"},
     {"_mlp"},
     {"classifier", "regressor"},
     {"persistence"},  # it builds the estimators that it reads
-    {"onnx"},
+    {"callbacks", "onnx"},
     {"xpnet"},  # the public names
     {"cli"},
     {"testing"},
@@ -45,7 +48,7 @@ WHERE = {
         *("_custom", "_moving", "_parameters", "_preparation", "_run", "_targets"),
         "_validation",
         *("datasets", "inspection", "persistence", "plotting", "_mlp"),
-        *("classifier", "regressor", "onnx", "cli"),
+        *("callbacks", "classifier", "regressor", "onnx", "cli"),
     },
     "array_api_compat": {"_namespace", "backends"},
     "array_api_strict": {"_namespace", "backends"},
@@ -54,7 +57,7 @@ WHERE = {
     "numba": {"_pointwise"},
     "nvmath": {"backends"},
     "torch": {"_namespace", "backends"},
-    "rich": {"cli"},
+    "rich": {"_display", "cli"},
     "typer": {"cli"},
     "safetensors": {"persistence"},
     "onnx": {"onnx"},
@@ -137,6 +140,17 @@ def test_packages_are_imported_where_they_belong() -> None:
         if found.importer not in WHERE.get(found.package, RANK)
     ]
     assert wrong == []
+
+
+def test_one_module_knows_the_protocol_of_callbacks() -> None:
+    """And the attributes in which scikit-learn keeps them."""
+    knowing = re.compile("sklearn.callback|_skl_callbacks|_callback_fit_ctx")
+    found = {
+        path.relative_to(ROOT).parts[0]
+        for path in SOURCES
+        if knowing.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"_callbacks"}
 
 
 def test_optional_packages_are_imported_lazily() -> None:

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from xpnet import MLPClassifier, MLPRegressor, load, save
+from xpnet import MLPClassifier, MLPRegressor, load, persistence, save
 from xpnet._namespace import array_namespace, device, to_numpy
 from xpnet.exceptions import (
     FileWriteError,
@@ -456,9 +456,10 @@ def edited(model_bytes, path):  # noqa: ARG001 - what is edited
     def edit(change):
         with safe_open(path, "np") as file:
             config = json.loads(file.metadata()["xpnet"])
-            del config["sha256"]  # it is optional
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        del config["sha256"]
         change(config, tensors)
+        config["sha256"] = persistence._checksum(config, tensors)
         path.write_bytes(to_bytes(tensors, {"xpnet": json.dumps(config)}))
         return path
 

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from xpnet import MLPClassifier, MLPRegressor
+from xpnet.callbacks import History
 from xpnet.exceptions import DataError, MissingDependencyError
 from xpnet.plotting import FirstLayerDisplay, LossCurveDisplay, plot_loss_curve
 
@@ -172,6 +173,17 @@ def test_what_a_callback_has_recorded(held_out):
     ]
     assert {line.get_linewidth() for line in display.lines_} == {3.0}
     assert (ax.get_legend() is None) == (held_out is None)
+
+
+@pytest.mark.parametrize("held_out", [{}, {"X_val": np.eye(3), "y_val": [0, 1, 2]}])
+def test_what_a_history_has_recorded(held_out):
+    history = History()
+    clf = MLPClassifier((2,), max_iter=3, random_state=0).set_callbacks(history)
+    for _ in clf.iter_fit(np.eye(3), [0, 1, 2], **held_out):
+        pass
+    display = LossCurveDisplay.from_callback(history)
+    curves = [clf.loss_curve_, clf.validation_loss_curve_][: 1 + bool(held_out)]
+    assert [line.get_ydata().tolist() for line in display.lines_] == curves
 
 
 @pytest.mark.parametrize("record", [SimpleNamespace(), SimpleNamespace(loss_curve_=[])])

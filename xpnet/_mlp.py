@@ -1,23 +1,20 @@
 """What the classifier and the regressor share: from ``fit`` to the network's outputs."""
 
+import contextlib
 import importlib.metadata
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from xpnet._callbacks import CallbackSupportMixin, Tasks
+from xpnet._display import Display, open_display
 from xpnet._moving import Movable, answers_at
-from xpnet._namespace import array_namespace
-from xpnet._parameters import (
-    make_differentiable,
-    make_network,
-    make_optimizer,
-    print_epoch,
-)
+from xpnet._parameters import make_differentiable, make_network, make_optimizer
 from xpnet._preparation import prepare
 from xpnet._run import Run, without_warnings
 from xpnet._typing import Array
@@ -31,7 +28,7 @@ __all__ = ["BaseMLP"]
 INTERRUPTED = "Training interrupted by user."
 
 
-class BaseMLP(Movable):
+class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
     """Base class of the estimators; they add what is asked of the network, and answers.
 
     A subclass has the parameters as attributes, and says what targets are:
@@ -88,16 +85,18 @@ class BaseMLP(Movable):
             The backend can't be used on this machine.
         """
         run = prepare(self, X, y, sample_weight, X_val, y_val)
+        tasks = Tasks(self, X, y, sample_weight)
         try:
             if self.solver == "lbfgs":
-                self._minimize(run)
+                self._minimize(run, tasks)
                 return self
-            for epoch in self._epochs(run):
-                stopped = epoch.converged or epoch.out_of_time
+            with contextlib.closing(self._epochs(run, tasks)) as epochs:
+                for _ in epochs:
+                    pass
         except KeyboardInterrupt:
             warnings.warn(INTERRUPTED, stacklevel=2)
             return self
-        if not stopped:
+        if not run.stopped:
             msg = (
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and "
                 "the optimization hasn't converged yet."
@@ -140,7 +139,8 @@ class BaseMLP(Movable):
             While it trains, the estimator was fitted or moved by another call.
         """
         self._check_stochastic("iter_fit")
-        return self._epochs(prepare(self, X, y, sample_weight, X_val, y_val))
+        run = prepare(self, X, y, sample_weight, X_val, y_val)
+        return self._epochs(run, Tasks(self, X, y, sample_weight))
 
     def _partial_fit(
         self,
@@ -154,7 +154,7 @@ class BaseMLP(Movable):
             raise ValueError(msg)
         run = prepare(self, X, y, sample_weight, incremental=True, classes=classes)
         try:
-            next(self._epochs(run))
+            next(self._epochs(run, Tasks(self)))
         except KeyboardInterrupt:
             warnings.warn(INTERRUPTED, stacklevel=3)
         return self
@@ -168,14 +168,9 @@ class BaseMLP(Movable):
             raise AttributeError(msg)
         return True
 
-    def _epochs(self, run: Run) -> Iterator[Epoch]:
+    def _epochs(self, run: Run, tasks: Tasks) -> Generator[Epoch, None, None]:
         """Train, and keep the fitted attributes up to date, epoch by epoch."""
-        best = None
-        if self.early_stopping and self.validation_scores_:  # of an earlier call
-            best = array_namespace(run.progress.answering).asarray(
-                run.progress.answering, copy=True
-            )
-        try:
+        with self._followed(run, tasks) as display:
             epochs = train(
                 run.progress,
                 make_differentiable(self, run.objective, run.batch_size),
@@ -183,18 +178,19 @@ class BaseMLP(Movable):
                 run.data,
                 batch_size=run.batch_size * self.accumulate,
                 max_iter=self.max_iter,
+                n_done=self.max_iter if run.stopped else run.n_iter,
                 shuffle=self.shuffle,
                 rows=run.rows,
                 watch=lambda loss: self._watch(run, loss),
                 max_time=self.max_time or math.inf,
                 compiled=self.compiled,
             )
+            if run.n_iter < self.max_iter and not run.stopped:
+                tasks.begin_epoch()
             for epoch in without_warnings(epochs):
-                improved = self._record(run, epoch)
-                if self.early_stopping and improved:
-                    best = array_namespace(epoch.params).asarray(
-                        epoch.params, copy=True
-                    )
+                self._record(run, epoch, display)
+                wanted = tasks.end_epoch()
+                run.stopped = wanted or epoch.converged or epoch.out_of_time
                 yield epoch
                 if self._progress is not run.token:
                     msg = (
@@ -202,39 +198,66 @@ class BaseMLP(Movable):
                         "which can't go on: begin another one."
                     )
                     raise StaleFitError(msg)
-        finally:
-            if best is not None and self._progress is run.token:
-                self._keep_params(run, best)
+                if run.stopped or epoch.n_iter == self.max_iter:
+                    break
+                tasks.begin_epoch()
 
-    def _minimize(self, run: Run) -> None:
+    def _minimize(self, run: Run, tasks: Tasks) -> None:
         """Train with L-BFGS, and keep the fitted attributes up to date."""
-        out_of_time = False
+        with self._followed(run, tasks) as display:
 
-        def on_iteration(epoch: Epoch) -> None:
-            nonlocal out_of_time
-            out_of_time = epoch.out_of_time
-            run.progress.params = epoch.params
-            self._watch(run, epoch.loss)
-            self._record(run, epoch)
+            def on_iteration(epoch: Epoch) -> bool:
+                tasks.begin_epoch()
+                run.progress.params = epoch.params
+                self._watch(run, epoch.loss)
+                self._record(run, epoch, display)
+                wanted = tasks.end_epoch()
+                run.stopped = wanted or epoch.out_of_time
+                return wanted
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            result = train_lbfgs(
-                run.progress.params,
-                run.objective,
-                run.data,
-                max_iter=self.max_iter,
-                max_fun=self.max_fun,
-                tol=self.tol,
-                max_time=self.max_time or math.inf,
-                on_iteration=on_iteration,
-            )
-        self.loss_ = float(result.fun)
-        if not (result.success or out_of_time):
+            with np.errstate(over="ignore", invalid="ignore"):
+                result = train_lbfgs(
+                    run.progress.params,
+                    run.objective,
+                    run.data,
+                    max_iter=self.max_iter,
+                    max_fun=self.max_fun,
+                    tol=self.tol,
+                    max_time=self.max_time or math.inf,
+                    on_iteration=on_iteration,
+                )
+            self.loss_ = float(result.fun)
+        if not (result.success or run.stopped):
             msg = (
                 f"lbfgs failed to converge after {self.n_iter_} iteration(s): "
                 f"{result.message}. You might also want to scale the data."
             )
             warnings.warn(msg, ConvergenceWarning, stacklevel=3)
+
+    @contextlib.contextmanager
+    def _followed(self, run: Run, tasks: Tasks) -> Iterator[Display | None]:
+        """Have callbacks and a display follow a training; end it with the best weights.
+
+        A training that is left or fails has no end, but all is torn down.
+        """
+        self._run, display = run, None
+        try:
+            display = open_display(self, bar=not run.incremental)
+            try:
+                tasks.begin()
+                yield display
+            finally:
+                if run.best is not None and self._progress is run.token:
+                    self._keep_params(run, run.best)
+            tasks.end()
+        finally:
+            if display is not None:
+                display.close()
+            tasks.close()
+            if run.rows is not None:
+                run.progress.order = None  # the next rows will be others
+            if self._run is run:
+                del self._run
 
     def _watch(self, run: Run, loss: float) -> float:
         """Look at the held-out data; return what is to fall."""
@@ -246,22 +269,35 @@ class BaseMLP(Movable):
         self.validation_scores_.append(score)
         return -score if self.early_stopping else loss
 
-    def _record(self, run: Run, epoch: Epoch) -> bool:
-        """Take down an epoch; say whether the held-out score is the best so far."""
+    def _record(self, run: Run, epoch: Epoch, display: Display | None) -> None:
+        """Take down an epoch, keep its weights if they are the best, and show it."""
+        run.n_iter, run.cut = epoch.n_iter, epoch.out_of_time
         self.n_iter_ = epoch.n_iter
         self.t_ = run.progress.n_seen
         self.loss_ = epoch.loss
         self.loss_curve_.append(epoch.loss)
         if self.best_loss_ is not None:
             self.best_loss_ = min(self.best_loss_, epoch.loss)
-        improved = False
+        score = None
         if run.held_out is not None:
             score = self.validation_scores_[-1]
-            improved = bool(score > self.best_validation_score_)
+            better = score > self.best_validation_score_
+            if better and self.early_stopping and run.stochastic:
+                run.keep(epoch.params)
             self.best_validation_score_ = max(self.best_validation_score_, score)
-        if self.verbose:
-            print_epoch(self, epoch, held_out=run.held_out is not None)
-        return improved
+        if display is None:
+            return
+        display.show(epoch, score)
+        if epoch.plateau:
+            watched = "Validation score" if self.early_stopping else "Training loss"
+            by_5 = self.learning_rate == "adaptive"
+            then = f"{'Dividing' if by_5 else 'Reducing'} the learning rate"
+            then = f"{then} by 5." if by_5 else f"{then}."
+            then = "Stopping." if epoch.converged else then
+            display.say(
+                f"{watched} did not improve more than tol={self.tol:f} for "
+                f"{self.n_iter_no_change} consecutive epochs. {then}"
+            )
 
     def _weigh(
         self,

@@ -32,6 +32,7 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     means_: list[Array]  # and these two with batch normalisation
     variances_: list[Array]
     _progress: tuple[Any, Any]  # the settings it belongs to, and the progress
+    _run: Any = None  # the training under way
 
     def to(self, backend: str) -> Self:
         """Move the fitted network, and the optimiser's state, to another backend.
@@ -136,13 +137,17 @@ class Movable(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copy with the optimiser's state: the copy trains on like the original."""
         twin = memo[id(self)] = self._twin()
-        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        attributes = {k: v for k, v in vars(self).items() if k != "_run"}
+        twin.__dict__ = copy.deepcopy(attributes, memo)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the optimiser's state out of a pickle, and put weights on the host."""
         state: dict[str, Any] = super().__getstate__()
-        state = {name: value for name, value in state.items() if name != "_progress"}
+        of_training = {"_progress", "_run"}
+        state = {
+            name: value for name, value in state.items() if name not in of_training
+        }
         if "coefs_" in state:
             state["_place"] = backend_of(self.coefs_[0]).name
             for name in [name for name in LISTS if name in state]:

@@ -33,7 +33,7 @@ from xpnet.schedules import (
     Planned,
     Schedule,
 )
-from xpnet.training import Accumulated, Clipped, Differentiable, Epoch, Objective
+from xpnet.training import Accumulated, Clipped, Differentiable, Objective
 
 __all__ = [
     "COMMON_CONSTRAINTS",
@@ -44,7 +44,6 @@ __all__ = [
     "make_network",
     "make_optimizer",
     "make_schedule",
-    "print_epoch",
     "train_network",
     "warn_of_ignored",
 ]
@@ -350,20 +349,3 @@ def clip_batch_size(batch_size: int | str, n_samples: int) -> int:
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
     return min(batch_size, n_samples)
-
-
-def print_epoch(estimator: BaseEstimator, epoch: Epoch, *, held_out: bool) -> None:
-    """Print what ``verbose`` promises, in scikit-learn's words."""
-    print(f"Iteration {epoch.n_iter}, loss = {epoch.loss:.8f}")  # noqa: T201
-    if held_out:
-        print(f"Validation score: {estimator.validation_scores_[-1]:f}")  # noqa: T201
-    if epoch.plateau:
-        watched = "Validation score" if estimator.early_stopping else "Training loss"
-        by_5 = estimator.learning_rate == "adaptive"
-        then = f"{'Dividing' if by_5 else 'Reducing'} the learning rate"
-        then = f"{then} by 5." if by_5 else f"{then}."
-        then = "Stopping." if epoch.converged else then
-        print(  # noqa: T201
-            f"{watched} did not improve more than tol={estimator.tol:f} for "
-            f"{estimator.n_iter_no_change} consecutive epochs. {then}"
-        )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from xpnet._callbacks import announce
 from xpnet._custom import check_activation
 from xpnet._moving import answers_at
 from xpnet._namespace import (
@@ -118,15 +119,19 @@ def prepare(
         data_val = _move(twin, X_val, targets, weights_val, backend, dtype)
         held_out = HeldOut(data_val, y_val, None)
     begin = _start if first else _resume
-    run = Run(objective, data, begin(twin, network, backend, dtype), held_out=held_out)
-    if objective.noisy and run.progress.seed is None:
-        run.progress.seed = int(run.progress.random_state.randint(2**31))
+    progress = begin(twin, network, backend, dtype)
+    if objective.noisy and progress.seed is None:
+        progress.seed = int(progress.random_state.randint(2**31))
+    run = Run(objective, data, progress, held_out=held_out)
+    run.incremental, run.warm = incremental, not first
     if twin.solver != "lbfgs":
         if twin.early_stopping and held_out is None:
             fraction, stratify = twin.validation_fraction, twin._stratify
             run.hold_out(y, sample_weight, weights, fraction, stratify=stratify)
         run.batch_size = clip_batch_size(twin.batch_size, run.n_samples)
-    _set_fitted(twin, run, answers_at(X), incremental=incremental)
+    _set_fitted(twin, run, answers_at(X))
+    if not incremental:
+        announce(twin, run)
     estimator.__dict__ = twin.__dict__
     return run
 
@@ -139,7 +144,7 @@ def _check_parameters(estimator: Any) -> None:
         check_scorer(estimator.scoring)
 
 
-def _set_fitted(estimator: Any, run: Run, ref: Array, *, incremental: bool) -> None:
+def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
     """Set the attributes that make the estimator a fitted one, before the first step."""
     if run.held_out is not None and estimator.validation_scores_ is None:
         estimator.validation_scores_, estimator.validation_loss_curve_ = [], []
@@ -147,8 +152,11 @@ def _set_fitted(estimator: Any, run: Run, ref: Array, *, incremental: bool) -> N
     estimator._keep_params(run, run.progress.answering)
     if hasattr(estimator, "classes_"):
         estimator.classes_ = place(estimator.classes_, ref)
+    # The best of an earlier call is to be beaten.
+    if run.stochastic and estimator.early_stopping and estimator.validation_scores_:
+        run.keep(run.progress.answering)
     estimator.n_iter_ = 0
-    if not incremental:
+    if not run.incremental:
         run.progress.schedule.begin(run.progress.n_steps)
     estimator._progress = run.token = (_settings(estimator), run.progress)
 

@@ -1,9 +1,10 @@
 """One training of an estimator: what it descends, on what, and what it holds out."""
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ import numpy as np
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import train_test_split
 
-from xpnet._namespace import is_sparse, to_numpy
+from xpnet._namespace import array_namespace, is_sparse, to_numpy
 from xpnet._typing import Array
 from xpnet.backends import get_backend
 from xpnet.exceptions import DataError
@@ -115,15 +116,38 @@ class Run:
     rows: HostArray | None = None
     """The rows to train on, where others are held out."""
     held_out: HeldOut | None = None
+    held: HostArray | None = None
+    """The rows that :meth:`hold_out` has held out."""
+    split: Callable[[HostArray, HostArray], None] | None = None
+    """Holds other rows out: given those to train on, and these."""
     kept: Array | None = None
     """The flat vector that the estimator's weights are views of."""
     token: Any = None
     """What the estimator holds as long as this is its training."""
+    incremental: bool = False
+    """Whether it is one epoch, of ``partial_fit``, which callbacks don't see."""
+    warm: bool = False
+    """Whether it begins from weights that were fitted before."""
+    best: Array | None = None
+    """The flat vector that the estimator gets when training ends, if not the last."""
+    n_iter: int = 0
+    """Epochs so far; a training that goes on begins with those that are behind."""
+    stopped: bool = False
+    """Whether there was a reason to stop before ``max_iter``."""
+    paused: bool = False
+    """Whether that was the time, so that the training isn't over."""
+    cut: bool = False
+    """Whether the time was over within an epoch, whose steps are not all taken."""
 
     @property
     def n_samples(self) -> int:
         """Samples that are trained on."""
         return int((self.data.X if self.rows is None else self.rows).shape[0])
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it takes steps on batches, as L-BFGS does not."""
+        return self.batch_size > 0
 
     @cached_property
     def sample(self) -> Array:
@@ -137,6 +161,21 @@ class Run:
         if self.rows is not None:
             rows = self.rows[rows]
         return self.data.take(self.data.on_device(rows)).X
+
+    def next_rate(self, estimator: Any) -> float:
+        """Return the learning rate of the step that comes next, of a stochastic solver.
+
+        Asking changes nothing.
+        """
+        progress = self.progress
+        schedule = copy.copy(progress.schedule)  # a plan notes what it is asked
+        n_steps = math.ceil(self.n_samples / (self.batch_size * estimator.accumulate))
+        rates = schedule.rates(progress.n_steps + 1, n_steps, estimator.max_iter)
+        return float(rates[0] if isinstance(rates, Sequence) else rates)
+
+    def keep(self, params: Array) -> None:
+        """Keep a copy of the flat vector for the end."""
+        self.best = array_namespace(params).asarray(params, copy=True)
 
     def hold_out(
         self,
@@ -194,7 +233,18 @@ class Run:
                 "'validation_fraction', or pass X_val and y_val."
             )
             raise DataError(msg)
-        self.rows = rows
+        self.split = partial(self._split, y, sample_weight)
+        self.split(rows, held)
+
+    def _split(
+        self,
+        y: HostArray,
+        sample_weight: HostArray | None,
+        rows: HostArray,
+        held: HostArray,
+    ) -> None:
+        self.rows, self.held = rows, held
+        vars(self).pop("sample", None)  # it was of other rows
         self.held_out = HeldOut(
             self.data.take(self.data.on_device(held)),
             y[held],

@@ -77,8 +77,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # untyped
     tol : float, default=0.0001
         The least improvement that counts; for ``"lbfgs"`` the largest entry of the
         gradient to stop at.
-    verbose : bool, default=False
-        Print the loss of each epoch.
+    verbose : bool or int, default=False
+        Show a bar on a terminal, and print the loss of each epoch elsewhere; with 2,
+        print it there, too.
     warm_start : bool, default=False
         Whether :meth:`fit` goes on where the last call ended: weights, optimiser, and
         the stream of orders.

@@ -5,6 +5,7 @@ Each derives from :class:`XpnetError` and from the built-in class a caller would
 
 __all__ = [
     "BackendUnavailableError",
+    "CallbackError",
     "DataError",
     "DivergenceError",
     "FileWriteError",
@@ -23,7 +24,7 @@ class XpnetError(Exception):
 
 
 class StaleFitError(XpnetError, RuntimeError):
-    """The estimator has changed since this training began."""
+    """The estimator, or a callback, has turned to another training since."""
 
 
 class UnknownBackendError(XpnetError, ValueError):
@@ -56,6 +57,10 @@ class ModelFileError(XpnetError, ValueError):
 
 class OnnxExportError(XpnetError, ValueError):
     """The model has no form in ONNX."""
+
+
+class CallbackError(XpnetError, ValueError):
+    """A callback can't follow this training."""
 
 
 class FileWriteError(XpnetError, OSError):

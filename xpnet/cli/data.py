@@ -119,7 +119,10 @@ def load_samples(data: str, *, data_home: Path | None, model: Any) -> Any:
     table = _read(data)
     names = getattr(model, "feature_names_in_", None)
     if names is None:
-        return numeric_features(table, list(map(str, table))).to_numpy()
+        features = numeric_features(table, list(map(str, table)))
+        # A frame lies column by column, for which BLAS rounds otherwise: the same numbers
+        # from elsewhere would have other last digits.
+        return np.ascontiguousarray(features)
     return numeric_features(table, list(names))
 
 

@@ -196,6 +196,24 @@ PlotPath: TypeAlias = Annotated[
         show_default="DATA.png",
     ),
 ]
+MaxTime: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        help="When to stop, even within an epoch.",
+        metavar="SECONDS",
+        show_default="never",
+    ),
+]
+CheckpointPath: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="Keep the training here after each epoch; where the file exists, go on "
+        "with it.",
+        metavar="FILE",
+        show_default="none",
+    ),
+]
 Model: TypeAlias = Annotated[
     Path,
     typer.Argument(

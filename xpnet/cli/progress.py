@@ -6,14 +6,8 @@ from typing import Any, TypeAlias
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
+from xpnet._display import RichBar
 from xpnet.classifier import MLPClassifier
 from xpnet.training import Epoch
 
@@ -41,29 +35,22 @@ def fit(classifier: MLPClassifier, X: Any, y: Any, report: Report) -> bool:
     bool
         Whether training ran to its end: False after Ctrl-C.
     """
-    bar = Progress(
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_interactive,
-    )
     start = time.perf_counter()
     ending = "Trained to the last epoch"
     finished = True
-    with bar:
-        task = bar.add_task("", total=classifier.max_iter, loss="–")
-        try:
-            for epoch in classifier.iter_fit(X, y):
-                report(epoch)
-                bar.update(task, completed=epoch.n_iter, loss=f"{epoch.loss:.4f}")
-                if epoch.converged:
-                    ending = "Stopped, since the loss no longer falls"
-        except KeyboardInterrupt:
-            ending, finished = "Interrupted; what was learnt is kept", False
+    bar = RichBar(classifier.max_iter, console, transient=True)
+    try:
+        for epoch in classifier.iter_fit(X, y):
+            report(epoch)
+            bar.show(epoch, None)
+            if epoch.converged:
+                ending = "Stopped, since the loss no longer falls"
+            elif epoch.out_of_time:
+                ending = "Stopped, since the time is over"
+    except KeyboardInterrupt:
+        ending, finished = "Interrupted; what was learnt is kept", False
+    finally:
+        bar.close()
     n_iter = getattr(classifier, "n_iter_", 0)
     if n_iter == 0:
         console.print("Interrupted before the end of the first epoch: nothing to keep.")

@@ -11,6 +11,7 @@ import typer
 from sklearn.pipeline import make_pipeline
 
 from xpnet.backends import get_backend
+from xpnet.callbacks import Checkpoint
 from xpnet.classifier import MLPClassifier
 from xpnet.cli import options, tutorial
 from xpnet.cli.data import BUNDLED, load_task
@@ -79,12 +80,15 @@ def train(
     dtype: options.DType = "float32",
     backend: options.BackendName = None,
     rerun: options.Tutorial = False,
+    max_time: options.MaxTime = None,
+    checkpoint_path: options.CheckpointPath = None,
     save_path: options.SavePath = None,
     plot_path: options.PlotPath = None,
 ) -> None:
     """Train a classifier, test it, and save it with a plot of its loss.
 
-    Ctrl-C ends training and keeps what was learnt.
+    Ctrl-C ends training and keeps what was learnt. With --checkpoint the same command
+    goes on with it, as after a crash.
 
     [bold]Examples[/bold]
 
@@ -118,6 +122,7 @@ def train(
         l1=l1,
         max_norm=max_norm,
         mixup=mixup,
+        max_time=max_time,
     )
     if rerun:
         classifier.set_params(**tutorial.SETTINGS)
@@ -125,6 +130,8 @@ def train(
         classifier.max_iter = epochs
     if backend is not None:
         classifier.backend = get_backend(backend).name
+    if checkpoint_path is not None:
+        classifier.set_callbacks(Checkpoint(checkpoint_path))
     classifier._validate_params()  # before the data is read
     if classifier.solver not in options.SOLVERS:
         msg = f"{solver!r} is none of {', '.join(options.SOLVERS)}"
@@ -133,14 +140,19 @@ def train(
     stem = Path(data).stem
     model_file = save_path or Path(f"{stem}.safetensors")
     picture_file = plot_path or Path(f"{stem}.png")
-    files = [path.resolve() for path in (Path(data), model_file, picture_file)]
+    written = {"model": model_file, "picture": picture_file}
+    if checkpoint_path is not None:
+        written["checkpoint"] = checkpoint_path
+    files = [path.resolve() for path in (Path(data), *written.values())]
     if len(set(files)) < len(files):
+        *others, last = (f"the {what} {path}" for what, path in written.items())
+        number = {3: "three", 4: "four"}[len(files)]
         msg = (
-            f"The data {data}, the model {model_file} and the picture {picture_file} "
-            "must be three files: choose others by --save and --plot."
+            f"The data {data}, {', '.join(others)} and {last} must be {number} files: "
+            "choose others by --save, --plot and --checkpoint."
         )
         raise DataError(msg)
-    for path in (model_file, picture_file):
+    for path in written.values():
         check_writable(path)
 
     task = load_task(
@@ -180,6 +192,8 @@ def train(
         "Next:", shlex.join(["xpnet", "predict", str(model_file), data, *home])
     )
     if not finished:
+        if checkpoint_path is not None:
+            console.print("The same command goes on with the training.")
         raise typer.Exit(130)
 
 

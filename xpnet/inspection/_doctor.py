@@ -195,6 +195,7 @@ def doctor(
     X = before_network(estimator, X, y)
     twin = copy.deepcopy(network) if fitted else clone(network)
     twin.early_stopping = False  # all samples are looked at
+    twin.set_callbacks()  # what follows trainings is not to follow this
     if fitted:
         twin.backend = backend_of(twin.coefs_[0]).name  # X moves to the weights
     with warnings.catch_warnings(action="ignore", category=UserWarning):

@@ -213,7 +213,7 @@ def _step(estimator: Any, run: Run) -> HostArray:
     progress, optimizer = run.progress, make_optimizer(estimator, run.objective.network)
     params, state = progress.params, progress.optimizer_state
     order = progress.random_state.permutation(run.n_samples)[: run.batch_size]
-    rate, t = progress.schedule.learning_rate, progress.n_steps + 1
+    rate, t = run.next_rate(estimator), progress.n_steps + 1
     size, table = run.batch_size, host_coefficients(optimizer, rate, t, 1, params)
     draws = run.objective.draws(progress.seed, t, size, size, dtype_name(params.dtype))
     steps = make_steps(run.objective, optimizer, run.data, params, state, size)

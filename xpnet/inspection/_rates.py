@@ -123,6 +123,7 @@ def find_learning_rate(
         msg = "solver='lbfgs' has no learning rate to find: choose 'adam' or 'sgd'."
         raise DataError(msg)
     untrained = clone(network).set_params(early_stopping=False)
+    untrained.set_callbacks()  # what follows trainings is not to follow this
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         # fit warns of what there is to warn of
         run = prepare(untrained, before_network(estimator, X, y), y, sample_weight)

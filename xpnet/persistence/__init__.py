@@ -8,7 +8,8 @@ header's metadata has one entry, ``xpnet``, with the rest as JSON::
      "model": {"class": "MLPClassifier", "params": {…}, "fitted": {…}}}
 
 For a pipeline, ``model`` is the list of its ``[name, model]``, and the names of its
-tensors begin with the step's. The checksum is that of ``model`` and all tensors.
+tensors begin with the step's. A checkpoint of a training has ``checkpoint`` instead.
+The checksum is that of all the rest: of the other entries and of all tensors.
 """
 
 import hashlib
@@ -17,14 +18,29 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from xpnet.backends import get_backend
 from xpnet.exceptions import MissingDependencyError, ModelFileError
 from xpnet.persistence._files import FilePath, check_writable, write_aside
-from xpnet.persistence._packing import Tensors, pack_model, unpack_model
+from xpnet.persistence._packing import (
+    Tensors,
+    pack_model,
+    pack_value,
+    unpack_model,
+    unpack_value,
+)
 
-__all__ = ["check_writable", "load", "read_config", "save", "write_aside"]
+__all__ = [
+    "check_writable",
+    "load",
+    "read_checkpoint",
+    "read_config",
+    "save",
+    "write_aside",
+    "write_checkpoint",
+]
 
 FORMAT_VERSION = 1
 
@@ -68,15 +84,7 @@ def save(estimator: BaseEstimator, path: FilePath) -> None:
     array(['no', 'yes'], dtype='<U3')
     """
     tensors: Tensors = {}
-    model = pack_model(estimator, tensors)
-    config = {
-        "format_version": FORMAT_VERSION,
-        "xpnet_version": importlib.metadata.version("xpnet"),
-        "sha256": _checksum(model, tensors),
-        "model": model,
-    }
-    metadata = {"xpnet": json.dumps(config, ensure_ascii=False, allow_nan=False)}
-    write_aside(path, _safetensors().numpy.save(tensors, metadata))
+    _write(path, "model", pack_model(estimator, tensors), tensors)
 
 
 def load(path: FilePath, backend: str | None = None) -> Any:
@@ -108,7 +116,7 @@ def load(path: FilePath, backend: str | None = None) -> Any:
         The backend can't be used, or safetensors is not installed.
     """
     get_backend(backend or "numpy")  # a wrong name fails before the file is read
-    config, tensors = _read(path)
+    config, tensors = _read(path, "model")
     try:
         model = unpack_model(config["model"], tensors, backend)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -144,10 +152,92 @@ def read_config(path: FilePath) -> dict[str, Any]:
     MissingDependencyError
         safetensors is not installed.
     """
-    return _read(path)[0]
+    return _read(path, "model")[0]
 
 
-def _read(path: FilePath) -> tuple[dict[str, Any], Tensors]:
+def write_checkpoint(
+    path: FilePath, state: dict[str, Any], previous: FilePath | None = None
+) -> None:
+    """Write the state of a training.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; one that exists is replaced when the new one is complete.
+    state : dict
+        Numbers, text, arrays of any library, and lists, tuples and dicts of them.
+    previous : str or path-like, optional
+        What the file that was there is called afterwards, in the same folder.
+
+    Raises
+    ------
+    TypeError
+        The state has something else.
+    FileWriteError
+        The file can't be written.
+    MissingDependencyError
+        safetensors is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_checkpoint(f"{folder}/run.ckpt", {"n_iter": 3, "loss": float("inf")})
+    ...     read_checkpoint(f"{folder}/run.ckpt")
+    {'n_iter': 3, 'loss': inf}
+    """
+    tensors: Tensors = {}
+    packed = pack_value(state, "checkpoint", tensors)
+    _write(path, "checkpoint", packed, tensors, previous)
+
+
+def read_checkpoint(path: FilePath) -> dict[str, Any]:
+    """Return what :func:`write_checkpoint` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        The state; its arrays are NumPy's.
+
+    Raises
+    ------
+    ModelFileError
+        The file is no checkpoint, or is cut short, damaged or of a newer format.
+    OSError
+        It can't be opened.
+    MissingDependencyError
+        safetensors is not installed.
+    """
+    config, tensors = _read(path, "checkpoint")
+    state: dict[str, Any] = unpack_value(config["checkpoint"], tensors)
+    return state
+
+
+def _write(
+    path: FilePath,
+    kind: str,
+    packed: Any,
+    tensors: Tensors,
+    previous: FilePath | None = None,
+) -> None:
+    """Write a model or a checkpoint, with its checksum."""
+    config: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "xpnet_version": importlib.metadata.version("xpnet"),
+        kind: packed,
+    }
+    config["sha256"] = _checksum(config, tensors)
+    metadata = {"xpnet": json.dumps(config, ensure_ascii=False, allow_nan=False)}
+    write_aside(path, _safetensors().numpy.save(tensors, metadata), previous)
+
+
+def _read(path: FilePath, kind: str) -> tuple[dict[str, Any], Tensors]:
+    """Read what is whole and of that kind; the checksum is left out."""
     safetensors = _safetensors()
     with Path(path).open("rb"):  # the system's own error where it can't be
         pass
@@ -177,21 +267,25 @@ def _read(path: FilePath) -> tuple[dict[str, Any], Tensors]:
             "Upgrade it: pip install --upgrade xpnet."
         )
         raise ModelFileError(msg)
-    checksum = _checksum(config.get("model"), tensors)
-    if config.get("sha256", checksum) != checksum:
+    if config.pop("sha256", None) != _checksum(config, tensors):
         msg = (
-            f"{path} is damaged: its numbers are not those that were saved. Take "
-            "another copy of it, or save the model again."
+            f"{path} is damaged: it doesn't hold what was saved, by its checksum. Take "
+            "another copy of it, or save it again."
         )
+        raise ModelFileError(msg)
+    if kind not in config:
+        what = "a model" if "model" in config else "a checkpoint of a training"
+        msg = f"{path} holds no {kind}, but {what}: give another file."
         raise ModelFileError(msg)
     return config, tensors
 
 
-def _checksum(model: Any, tensors: Tensors) -> str:
-    digest = hashlib.sha256(json.dumps(model).encode())
-    for name, values in sorted(tensors.items()):
-        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
-        digest.update(values.tobytes())
+def _checksum(config: dict[str, Any], tensors: Tensors) -> str:
+    """Return a digest of all that a file holds."""
+    digest = hashlib.sha256(json.dumps(config).encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -56,12 +56,16 @@ def _pack_estimator(
     }
     return {
         "class": name,
-        "params": {key: _pack(params[key], prefix + key, tensors) for key in params},
-        "fitted": {key: _pack(fitted[key], prefix + key, tensors) for key in fitted},
+        "params": {
+            key: pack_value(params[key], prefix + key, tensors) for key in params
+        },
+        "fitted": {
+            key: pack_value(fitted[key], prefix + key, tensors) for key in fitted
+        },
     }
 
 
-def _pack(value: Any, name: str, tensors: Tensors) -> Any:
+def pack_value(value: Any, name: str, tensors: Tensors) -> Any:
     """Turn a value into JSON; arrays of numbers go to `tensors`, under `name`."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -73,17 +77,19 @@ def _pack(value: Any, name: str, tensors: Tensors) -> Any:
         case None | bool() | int() | float() | str():
             return value
         case list():
-            return [_pack(x, f"{name}.{i}", tensors) for i, x in enumerate(value)]
+            return [pack_value(x, f"{name}.{i}", tensors) for i, x in enumerate(value)]
         case dict():
             return {
-                "dict": _pack([list(item) for item in value.items()], name, tensors)
+                "dict": pack_value(
+                    [list(item) for item in value.items()], name, tensors
+                )
             }
         case tuple():
-            return {"tuple": _pack(list(value), name, tensors)}
+            return {"tuple": pack_value(list(value), name, tensors)}
         case Plan() if PLAN_CLASSES.get(type(value).__name__) is type(value):
             return {
                 "plan": type(value).__name__,
-                "fields": _pack(vars(value), name, tensors),
+                "fields": pack_value(vars(value), name, tensors),
             }
         case np.ndarray() if value.dtype.kind in "biuf":
             tensors[name] = np.array(value, value.dtype.newbyteorder("="), order="C")
@@ -91,7 +97,7 @@ def _pack(value: Any, name: str, tensors: Tensors) -> Any:
         case np.ndarray():
             plain = value.astype(np.int64) if value.dtype.kind in "mM" else value
             return {
-                "array": _pack(plain.tolist(), name, tensors),
+                "array": pack_value(plain.tolist(), name, tensors),
                 "dtype": value.dtype.str,
             }
     msg = f"{name} is of type {type(value).__name__}, which a model file doesn't hold."
@@ -119,7 +125,7 @@ def _unpack_estimator(
     packed: dict[str, Any], tensors: Tensors, backend: str | None
 ) -> BaseEstimator:
     params, fitted = (
-        {key: _unpack(value, tensors) for key, value in packed[part].items()}
+        {key: unpack_value(value, tensors) for key, value in packed[part].items()}
         for part in ("params", "fitted")
     )
     if packed["class"] not in CLASSES:
@@ -136,25 +142,26 @@ def _unpack_estimator(
     return estimator
 
 
-def _unpack(value: Any, tensors: Tensors) -> Any:
+def unpack_value(value: Any, tensors: Tensors) -> Any:
+    """Return what :func:`pack_value` turned into JSON and tensors."""
     match value:
         case list():
-            return [_unpack(x, tensors) for x in value]
+            return [unpack_value(x, tensors) for x in value]
         case {"float": text}:
             return float(text)
         case {"tuple": values}:
-            return tuple(_unpack(values, tensors))
+            return tuple(unpack_value(values, tensors))
         case {"dict": items}:
-            return dict(_unpack(items, tensors))
+            return dict(unpack_value(items, tensors))
         case {"plan": name, "fields": fields}:
-            return PLAN_CLASSES[name](**_unpack(fields, tensors))
+            return PLAN_CLASSES[name](**unpack_value(fields, tensors))
         case {"tensor": name} if name not in tensors:
             msg = f"the tensor {name!r} is missing"
             raise ValueError(msg)
         case {"tensor": name}:
             return tensors[name]
         case {"array": values, "dtype": dtype}:
-            return np.array(_unpack(values, tensors), dtype)
+            return np.array(unpack_value(values, tensors), dtype)
     return value
 
 

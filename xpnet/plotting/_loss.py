@@ -119,7 +119,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         callback : object
-            Any object with a list `loss_curve_`, one number an epoch; where it has a
+            A :class:`~xpnet.callbacks.History`, or any object with a list `loss_curve_`, one number an epoch; where it has a
             `validation_loss_curve_` too that is not None, that is drawn beside.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default a new figure of pyplot's.

@@ -26,7 +26,7 @@ def train_lbfgs(
     max_iter: int,
     max_fun: int,
     tol: float,
-    on_iteration: Callable[[Epoch], None],
+    on_iteration: Callable[[Epoch], bool],
     max_time: float = math.inf,
 ) -> OptimizeResult:
     """Minimise the objective over all samples at once.
@@ -44,7 +44,8 @@ def train_lbfgs(
     tol : float
         Stop when no entry of the gradient is larger.
     on_iteration : callable
-        Given an :class:`~xpnet.training.Epoch` after each iteration.
+        Given an :class:`~xpnet.training.Epoch` after each iteration, says whether to
+        stop.
     max_time : float, default=inf
         Seconds after which the iteration under way is the last.
 
@@ -84,8 +85,8 @@ def train_lbfgs(
         loss = float(intermediate_result.fun)  # sync point
         check_finite(loss, float(max_abs(theta)), n_iter)
         out_of_time = time.monotonic() > deadline
-        on_iteration(Epoch(n_iter, loss, theta, out_of_time=out_of_time))
-        if out_of_time:
+        stop = on_iteration(Epoch(n_iter, loss, theta, out_of_time=out_of_time))
+        if stop or out_of_time:
             raise StopIteration
 
     return minimize(

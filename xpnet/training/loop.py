@@ -74,6 +74,7 @@ def train(
     *,
     batch_size: int,
     max_iter: int,
+    n_done: int = 0,
     shuffle: bool = True,
     rows: HostIndices | None = None,
     watch: Callable[[float], float] | None = None,
@@ -96,6 +97,8 @@ def train(
         Samples a step; the last of an epoch may have fewer.
     max_iter : int
         Passes at most.
+    n_done : int, default=0
+        How many of them are behind, where a training goes on.
     shuffle : bool, default=True
         Whether each pass takes the samples in a new order.
     rows : ndarray of int32, optional
@@ -125,10 +128,10 @@ def train(
     n_batches = math.ceil(n_samples / batch_size)
     shuffle = shuffle and batch_size < n_samples  # one batch holds all, in any order
     order = rows
-    if shuffle and rows is None:
+    if shuffle and (rows is None or n_done):
         order = progress.order
         if order is None or order.shape[0] != n_samples:
-            order = np.arange(n_samples, dtype=np.int32)
+            order = np.arange(n_samples, dtype=np.int32) if rows is None else rows
     steps = make_steps(
         objective,
         optimizer,
@@ -140,10 +143,10 @@ def train(
     )
     params = progress.params
     zero = asarray_like(np.zeros((), dtype_name(params.dtype)), params)
-    for n_iter in range(1, max_iter + 1):
+    for n_iter in range(n_done + 1, max_iter + 1):
         if shuffle and order is not None:
             order = order[progress.random_state.permutation(n_samples)]
-            progress.order = order if rows is None else None
+            progress.order = order
         coefficients = host_coefficients(
             optimizer,
             progress.schedule.rates(progress.n_steps + 1, n_batches, max_iter),
