@@ -50,6 +50,7 @@ __all__ = [
     "is_array_api_obj",
     "is_cupy_namespace",
     "is_jax_namespace",
+    "is_jax_traced",
     "is_numpy_array",
     "is_numpy_namespace",
     "is_on_host",

@@ -24,7 +24,7 @@ from xpnet._namespace import (
 )
 from xpnet._typing import Array
 
-__all__ = ["is_pointwise", "pointwise"]
+__all__ = ["elementwise_calls", "is_pointwise", "pointwise"]
 
 # One by one they cost a call of the C library each; NumPy has vector instructions.
 _SLOW_ALONE = {"exp", "expm1", "log", "log1p", "tanh", "logistic", "softplus"}
