@@ -419,7 +419,7 @@ class Network:
             ``backward(d_logits, penalty=None, flat=True, l1=None) -> d_params``, the
             flat gradient, or with ``flat=False`` its pieces, (dW, db) of each layer. A
             `penalty` p adds that of (p / 2) ||W||^2: ``dW + p W`` in each layer;
-            an `l1` q adds that of q |W|: ``dW + q sign(W)``, 0 where W is.
+            an `l1` q adds that of q times the sum of magnitudes: ``dW + q sign(W)``.
         """
         hints = (NO_BUFFERS,) * len(self.layers) if out is None else out.layers
         A = X

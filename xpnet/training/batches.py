@@ -75,7 +75,7 @@ def batches(
     Yields
     ------
     array, slice or None
-        What :meth:`Data.take` takes.
+        What :meth:`xpnet.training.Data.take` takes.
     """
     if rows is None and batch_size >= n_samples:
         yield None
@@ -86,7 +86,7 @@ def batches(
 
 
 def part(rows: Array | slice | None, start: int, stop: int) -> Array | slice:
-    """Return some of the rows that :func:`batches` has given.
+    """Return some of the rows that :func:`xpnet.training.batches` has given.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def part(rows: Array | slice | None, start: int, stop: int) -> Array | slice:
     Returns
     -------
     array, shape (stop - start,), or slice
-        What :meth:`Data.take` takes.
+        What :meth:`xpnet.training.Data.take` takes.
     """
     if rows is None:
         return slice(start, stop)
