@@ -37,7 +37,6 @@ DROPOUT = {
     "dropout": 0.5,
     "input_dropout": 0.2,
     "learning_rate": Cosine(),
-    "learning_rate_init": 1e-3,
     "alpha": 0.0,
 }
 RECORDS = {
@@ -47,23 +46,23 @@ RECORDS = {
         "Simard et al. 2003",
         (800,),
         60,
-        {**SGD, "alpha": 0.04},
+        {**SGD, "alpha": 0.03},
     ),
     "dropout": Record(
         "ReLU, dropout, 3 layers of 1024",
         1.25,
         "Srivastava et al. 2014",
         (1024,) * 3,
-        200,
-        DROPOUT,
+        120,
+        {**DROPOUT, "learning_rate_init": 3e-4},
     ),
     "max-norm": Record(
         "ReLU, dropout, max-norm, 3 layers of 1024",
         1.06,
         "Srivastava et al. 2014",
         (1024,) * 3,
-        300,
-        {**DROPOUT, "max_norm": 2.0},
+        150,
+        {**DROPOUT, "learning_rate_init": 4e-4, "max_norm": 3.0},
     ),
 }
 

@@ -1,5 +1,6 @@
 """The examples run, and what they assert about themselves holds."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,26 @@ def test_softmax_from_scratch(tmp_path):
 def test_softmax_from_scratch_says_how_to_get_mnist(tmp_path):
     ran = subprocess.run(
         [sys.executable, EXAMPLES / "softmax_from_scratch.py", "--data-home", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert "Put the four MNIST files there" in ran.stderr
+
+
+def test_mnist_records(tmp_path):
+    """An epoch of the smallest; the records themselves take longer."""
+    mnist_or_give_up()
+    arguments = ["cross-entropy", "--seeds", "1", "--epochs", "1", "--validate"]
+    output = run("mnist_records.py", tmp_path, *arguments)
+    found = re.search(r"1 epochs: (\d+\.\d+) % of the held-out set wrong", output)
+    assert float(found[1]) < 6.0
+
+
+def test_mnist_records_says_how_to_get_mnist(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / "mnist_records.py", "--data-home", tmp_path],
         capture_output=True,
         text=True,
         check=False,
