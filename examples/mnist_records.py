@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from xpnet import MLPClassifier, get_backend
 from xpnet.datasets import load_mnist
+from xpnet.exceptions import DataError
 from xpnet.schedules import Cosine, OneCycle
 
 
@@ -93,7 +94,7 @@ def main():
 
     try:
         X, y, X_test, y_test = load_mnist(data_home=args.data_home)
-    except FileNotFoundError as error:
+    except DataError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     X, X_test = (x.astype(np.float32) / 255.0 for x in (X, X_test))
