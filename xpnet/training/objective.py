@@ -274,7 +274,7 @@ class Objective:
         if self.l1 == 0.0:
             return value, backward(d_outputs, strength, flat=flat)
         l1, xp = self.l1 / n, array_namespace(*all_W)
-        value = value + l1 * sum(xp.sum(xp.abs(W)) for W in all_W)
+        value = value + l1 * sum(ops.sum_all(xp.abs(W)) for W in all_W)
         return value, backward(d_outputs, strength, flat=flat, l1=l1)
 
 
