@@ -127,6 +127,9 @@ class Taped(np.ndarray):
     def copy(self, order: str = "C") -> Any:  # type: ignore[override]
         return launched(lambda: plain(self).copy(order=order))
 
+    def astype(self, *args: Any, **kwargs: Any) -> Any:
+        return launched(lambda: plain(self).astype(*args, **kwargs))
+
     def __getitem__(self, key: Any) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
         if all(isinstance(i, int) for i in keys):
