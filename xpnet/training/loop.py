@@ -18,7 +18,7 @@ from xpnet.training.objective import Differentiable
 from xpnet.training.steps import host_coefficients, make_steps
 from xpnet.training.stopping import Plateau, check_finite
 
-__all__ = ["Epoch", "Progress", "train"]
+__all__ = ["Epoch", "Progress", "end_epoch", "train"]
 
 
 @dataclass
@@ -179,11 +179,37 @@ def train(
         progress.n_seen += n_seen
         loss = float(total) / n_seen  # sync point
         check_finite(loss, progress.params, n_iter)
-        plateau = progress.plateau.reached(loss if watch is None else watch(loss))
-        progress.schedule.epoch_ended(progress.n_seen)
-        stop = plateau and progress.schedule.plateau_reached()
-        if plateau and not stop:
-            progress.plateau.n_no_change = 0
-        yield Epoch(n_iter, loss, progress.answering, plateau, stop, out_of_time)
-        if stop or out_of_time:
+        epoch = end_epoch(progress, n_iter, loss, watch, out_of_time=out_of_time)
+        yield epoch
+        if epoch.converged or out_of_time:
             return
+
+
+def end_epoch(
+    progress: Progress,
+    n_iter: int,
+    loss: float,
+    watch: Callable[[float], float] | None,
+    *,
+    out_of_time: bool,
+) -> Epoch:
+    """Look at an epoch that is over: at its plateau, and what the schedule makes of it.
+
+    Parameters
+    ----------
+    progress : Progress
+        After its steps.
+    n_iter, loss, watch, out_of_time : int, float, callable, bool
+        As in :class:`Epoch` and :func:`train`.
+
+    Returns
+    -------
+    Epoch
+        What to tell of it.
+    """
+    plateau = progress.plateau.reached(loss if watch is None else watch(loss))
+    progress.schedule.epoch_ended(progress.n_seen)
+    stop = plateau and progress.schedule.plateau_reached()
+    if plateau and not stop:
+        progress.plateau.n_no_change = 0
+    return Epoch(n_iter, loss, progress.answering, plateau, stop, out_of_time)
