@@ -293,8 +293,9 @@ def _move(
     copy: bool = False,
 ) -> Data:
     """Bring samples, encoded targets and weights to the backend."""
+    bring = backend.stage if copy else backend.asarray
     if not is_sparse(X):
-        X = backend.asarray(X, dtype, copy=copy or None)
+        X = bring(X, dtype)
     elif is_numpy_namespace(backend.xp):
         X = X.astype(dtype, copy=copy)
     else:
@@ -305,8 +306,8 @@ def _move(
         raise DataError(msg)
     numeric = dtype if estimator._numeric else None
     if weights is not None:
-        weights = backend.asarray(weights, dtype)
-    return Data(X, backend.asarray(targets, numeric, copy=copy or None), weights)
+        weights = bring(weights, dtype)
+    return Data(X, bring(targets, numeric), weights)
 
 
 # ------------------------------------------------------------------- anew, or further on

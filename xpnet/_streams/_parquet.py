@@ -56,16 +56,10 @@ class ParquetRows:
             features = [name for name in known if name not in others]
         self.feature_names = list(features)
         _check_columns(self.schema, self.feature_names, [*self.target, *self.weight])
-        self.fragments = [
-            part
-            for fragment in data.get_fragments()
-            for part in (
-                fragment.split_by_row_group()
-                if hasattr(fragment, "split_by_row_group")
-                else [fragment]
-            )
-        ]
-        self.n_rows: int = sum(part.count_rows() for part in self.fragments)
+        files = list(data.get_fragments())
+        self.fragments = [part for file in files for part in _parts(file)]
+        # A row group that is asked counts the rows of its file.
+        self.n_rows: int = sum(file.count_rows() for file in files)
         single = [self.schema.field(name).type == "float" for name in features]
         self.dtype = np.float32 if all(single) else np.float64
 
@@ -127,6 +121,13 @@ class ParquetRows:
                 column = column.dictionary_decode()
             columns.append(column.to_numpy(zero_copy_only=False))
         return columns[0] if self.flat else np.stack(columns, axis=1)
+
+
+def _parts(file: Any) -> list[Any]:
+    """Return the row groups of a file; other formats have none."""
+    if hasattr(file, "split_by_row_group"):
+        return list(file.split_by_row_group())
+    return [file]
 
 
 def _numbers(column: Any) -> Any:

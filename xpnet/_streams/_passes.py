@@ -49,7 +49,7 @@ class Passes:
     ) -> None:
         self.batches, self.load = batches, load
         self.keeps_sample = keeps_sample
-        self.spread = Spread()
+        self.spread = _Spread()
         """Of the last epoch."""
         self._going: Iterator[Any] | None = None
 
@@ -73,11 +73,11 @@ class Passes:
         ValueError
             There is none, or one can't be used; the message counts from 1.
         """
-        spread = Spread()
+        spread = _Spread()
         try:
             for i, batch in enumerate(self._batches(random_state), start=1):
                 with named(i):
-                    data = self.load(*triple(batch))
+                    data = self.load(*_triple(batch))
                 if self.keeps_sample:
                     spread.add(data.X)
                 yield data
@@ -113,7 +113,7 @@ def _some(batches: Iterator[Any]) -> Iterator[Any]:
     yield from batches
 
 
-def triple(batch: Any) -> Triple:
+def _triple(batch: Any) -> Triple:
     """Return X, y and the weights, or None, of what a source gives."""
     if not (isinstance(batch, (tuple, list)) and len(batch) in (2, 3)):
         msg = (
@@ -132,7 +132,7 @@ def first_of(batches: Batches) -> Triple:
     if isinstance(batches.source, Iterator):  # it can't begin anew
         batches.source = itertools.chain([batch], batches.source)
     with named(1):
-        return triple(batch)
+        return _triple(batch)
 
 
 def find_classes(batches: Batches, check: Callable[[Any], Any]) -> Any:
@@ -165,7 +165,7 @@ def find_classes(batches: Batches, check: Callable[[Any], Any]) -> Any:
         )
         raise DataError(msg)
     else:
-        targets = (triple(batch)[1] for batch in batches.begin(None))
+        targets = (_triple(batch)[1] for batch in batches.begin(None))
     found: list[Any] = []
     several = False
     for i, y in enumerate(_some(iter(targets)), start=1):
@@ -183,7 +183,7 @@ def find_classes(batches: Batches, check: Callable[[Any], Any]) -> Any:
 _SAMPLE = 2**13  # rows; as many as stand for arrays
 
 
-class Spread:
+class _Spread:
     """Rows from batches spread evenly over an epoch of unknown length, so many at most.
 
     Every second batch is dropped where there are too many rows, and from then on twice
@@ -197,7 +197,7 @@ class Spread:
     def add(self, X: Array) -> None:
         """Take a batch, or pass over it."""
         if self.n_seen % self.every == 0:
-            self.kept.append(X[:_SAMPLE, :])
+            self.kept.append(X[: min(_SAMPLE, X.shape[0]), :])
             while len(self.kept) > 1 and sum(x.shape[0] for x in self.kept) > _SAMPLE:
                 self.kept, self.every = self.kept[::2], 2 * self.every
         self.n_seen += 1
