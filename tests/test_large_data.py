@@ -44,8 +44,13 @@ def y(X: np.ndarray) -> np.ndarray:
 def cut(*arrays: Any) -> Made:
     """Return a function that makes batches of arrays in their order."""
     return lambda: (
-        tuple(x[start : start + SIZE] for x in arrays) for start in range(0, N, SIZE)
+        tuple(_rows(x, start) for x in arrays) for start in range(0, N, SIZE)
     )
+
+
+def _rows(x: Any, start: int) -> Any:
+    rows = slice(start, min(start + SIZE, N))
+    return x[rows, :] if x.ndim == 2 else x[rows]
 
 
 def assert_same_weights(actual: Any, desired: Any, factor: float = EXACT) -> None:
@@ -112,7 +117,7 @@ def test_a_regressor_of_two_outputs_and_sparse_batches(
     assert_same_weights(reg.fit(Batches(cut(sparse, targets))), desired)
 
 
-def test_a_source_may_write_into_its_arrays_again(X: np.ndarray, y: np.ndarray) -> None:
+def test_a_source_may_write_into_its_arrays_again(X: np.ndarray) -> None:
     buffers = np.empty((SIZE, 5)), np.empty(SIZE)
 
     def make() -> Iterator[Any]:
@@ -232,7 +237,7 @@ def test_what_is_passed_beside_batches(X: np.ndarray, y: np.ndarray) -> None:
         (lambda X, y: (X[:, 1:], y), "4 features"),
         (lambda X, y: (X, y[1:]), "inconsistent"),
         (lambda X, y: (X, y, -np.ones(len(X))), "[Nn]egative"),
-        (lambda X, y: X, r"expected \(X, y\)"),
+        (lambda *batch: batch[0], r"expected \(X, y\)"),
         (lambda X, y: (X, y, None, None), "of 4"),
     ],
     ids=["finite", "features", "length", "weights", "no-pair", "too-many"],
@@ -280,7 +285,7 @@ def test_divergence_leaves_the_last_epoch(X: np.ndarray) -> None:
 # ------------------------------------------------------------------------ following it
 
 
-def test_callbacks_see_epochs(X: np.ndarray, y: np.ndarray, tmp_path: Path) -> None:
+def test_callbacks_see_epochs(X: np.ndarray, y: np.ndarray) -> None:
     history = History()
     clf = MLPClassifier(**quick, verbose=True)
     clf.set_callbacks(history, EarlyStopping(monitor="validation_score"))
@@ -383,7 +388,8 @@ def test_errors_and_closings_of_the_thread() -> None:
     def make() -> Iterator[int]:
         try:
             yield 1
-            raise LookupError("no more")
+            msg = "no more"
+            raise LookupError(msg)
         finally:
             closed.append(threading.current_thread().name)
 
@@ -466,9 +472,10 @@ def test_parquet_is_shuffled_anew_in_each_epoch(folder: Path, X: np.ndarray) -> 
         assert not np.array_equal(rows, X)
         assert np.array_equal(np.sort(rows[:, 0]), np.sort(X[:, 0]))
     assert np.array_equal(np.concatenate([X for X, _ in batches]), X)
+    table = pytest.importorskip("pandas").DataFrame(X, columns=FEATURES)
     reg = MLPRegressor(hidden_layer_sizes=(30,), learning_rate_init=0.01, max_iter=60)
     reg.set_params(random_state=0).fit(batches)
-    assert reg.score(X, X[:, 0] ** 2) > 0.9
+    assert reg.score(table, X[:, 0] ** 2) > 0.9
     again = MLPRegressor(**reg.get_params()).fit(batches)
     assert_same_weights(again, reg)
 
@@ -504,9 +511,9 @@ def test_types_and_missing_values(tmp_path: Path) -> None:
     [(X, _)] = Batches.from_parquet(path, "kind")
     assert X.dtype == np.float64
     assert np.isnan(X[1]).tolist() == [False, True, True]
-    with pytest.raises(DataError, match="Batch 1 of the epoch.*NaN"):
+    with pytest.raises(DataError, match=r"Batch 1 of the epoch.*NaN"):
         MLPClassifier().fit(Batches.from_parquet(path, "kind"))
-    with pytest.raises(DataError, match="'gap' lacks 1 values in .*a.parquet"):
+    with pytest.raises(DataError, match=r"'gap' lacks 1 values in .*a.parquet"):
         list(Batches.from_parquet(path, "gap", features=["single"]))
 
 
@@ -565,13 +572,13 @@ from xpnet import MLPRegressor
 from xpnet.datasets import Batches
 warnings.simplefilter("ignore")
 kind, path = sys.argv[1:]
-reg = MLPRegressor((8,), max_iter=2, random_state=0, batch_size="auto")
+reg = MLPRegressor(hidden_layer_sizes=(8,), max_iter=2, random_state=0, batch_size="auto")
 def resident():
     with open("/proc/self/status") as file:
         lines = dict(line.split(":", 1) for line in file)
     return int(lines["RssAnon" if kind == "map" else "VmRSS"].split()[0]) / 1024
 X = np.zeros((400, 25), np.float32)
-MLPRegressor((8,), max_iter=1).fit(X, X[:, 0])  # what libraries take themselves
+MLPRegressor(hidden_layer_sizes=(8,), max_iter=1).fit(X, X[:, 0])  # what libraries take themselves
 if kind == "parquet":
     import pyarrow.dataset, pyarrow.parquet
     data = (Batches.from_parquet(path, "x0"),)
@@ -677,15 +684,13 @@ def test_pinned_memory_is_copied_after_what_is_queued(
         def __exit__(self, *_: object) -> None:
             asked.append("off")
 
-    class Cuda:
-        Stream = Stream
-        get_current_stream = staticmethod(Stream)
-
+    cuda = type(sys)("cupy.cuda")
+    vars(cuda).update(Stream=Stream, get_current_stream=Stream)
     fake = type(sys)("cupy")
-    fake.cuda = Cuda  # type: ignore[attr-defined]
-    fake.empty = lambda shape, dtype: np.empty(shape, dtype).view(Array)  # type: ignore[attr-defined]
+    fake.cuda = cuda
+    fake.empty = lambda shape, dtype: np.empty(shape, dtype).view(Array)
     pinned = type(sys)("cupyx")
-    pinned.empty_pinned = np.empty  # type: ignore[attr-defined]
+    pinned.empty_pinned = np.empty
     monkeypatch.setitem(sys.modules, "cupy", fake)
     monkeypatch.setitem(sys.modules, "cupyx", pinned)
     x = np.arange(6.0).reshape(2, 3).T  # not in C order
