@@ -19,6 +19,7 @@ from xpnet import _namespace as ops
 from xpnet.callbacks import Checkpoint, EarlyStopping, History, TimeLimit
 from xpnet.datasets import Batches
 from xpnet.exceptions import DataError, DivergenceError, MissingDependencyError
+from xpnet.inspection import find_learning_rate
 from xpnet.testing import assert_close
 from xpnet.training import ahead
 
@@ -218,8 +219,10 @@ def test_what_is_passed_beside_batches(X: np.ndarray, y: np.ndarray) -> None:
     batches = Batches(cut(X, y))
     with pytest.raises(DataError, match="pass nothing beside"):
         MLPClassifier(**quick).fit(batches, y)
-    with pytest.raises(DataError, match="partial_fit takes one chunk"):
+    with pytest.raises(DataError, match="for fit and iter_fit alone"):
         MLPClassifier(**quick).partial_fit(batches, None, classes=[0, 1, 2])
+    with pytest.raises(DataError, match="for fit and iter_fit alone"):
+        find_learning_rate(MLPClassifier(**quick), batches, None)
     with pytest.warns(UserWarning, match="batch_size=7 is ignored"):
         MLPClassifier(**quick, batch_size=7).fit(batches)
     with pytest.raises(DataError, match="steps_per_epoch must be"):

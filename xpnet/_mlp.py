@@ -88,7 +88,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
             The backend can't be used on this machine.
         """
         X, y, sample_weight = as_batches(self, X, y, sample_weight)
-        run = prepare(self, X, y, sample_weight, X_val, y_val)
+        run = prepare(self, X, y, sample_weight, X_val, y_val, streams=True)
         tasks = Tasks(self, X, y, sample_weight)
         try:
             if self.solver == "lbfgs":
@@ -144,7 +144,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
         """
         self._check_stochastic("iter_fit")
         X, y, sample_weight = as_batches(self, X, y, sample_weight)
-        run = prepare(self, X, y, sample_weight, X_val, y_val)
+        run = prepare(self, X, y, sample_weight, X_val, y_val, streams=True)
         return self._epochs(run, Tasks(self, X, y, sample_weight))
 
     def _partial_fit(

@@ -63,6 +63,7 @@ def prepare(
     *,
     incremental: bool = False,
     classes: Any = None,
+    streams: bool = False,
 ) -> Run:
     """Check everything, bring it to the backend, and set the fitted attributes.
 
@@ -71,11 +72,13 @@ def prepare(
     estimator : BaseMLP
         What is refused leaves it as it was.
     X, y, sample_weight, X_val, y_val : array or array-like
-        As for ``fit``; or X is :class:`~xpnet.datasets.Batches`.
+        As for ``fit``.
     incremental : bool, default=False
         Whether ``partial_fit`` asks: go on from the fitted weights, if there are any.
     classes : ndarray, or list of them, optional
         All labels there will be.
+    streams : bool, default=False
+        Whether X may be :class:`~xpnet.datasets.Batches`.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def prepare(
     first = not (hasattr(twin, "coefs_") and (twin.warm_start or incremental))
     batches = X if isinstance(X, Batches) else None
     if batches is not None:
-        _check_streamable(twin, batches, X_val, incremental=incremental)
+        _check_streamable(twin, batches, X_val, allowed=streams)
         X, y, sample_weight = first_of(batches)
     with nullcontext() if batches is None else named(1):
         X = check_X(twin, X, reset=first)
@@ -184,12 +187,12 @@ def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
 
 
 def _check_streamable(
-    estimator: Any, batches: Batches, X_val: Array | None, *, incremental: bool
+    estimator: Any, batches: Batches, X_val: Array | None, *, allowed: bool
 ) -> None:
     """Raise for what needs all samples at once."""
     problem = None
-    if incremental:
-        problem = "partial_fit takes one chunk, X and y: pass each batch to a call"
+    if not allowed:
+        problem = "Batches are for fit and iter_fit alone: pass arrays, of a batch, say"
     elif estimator.solver == "lbfgs":
         problem = "solver='lbfgs' descends all samples at once: choose 'adam', say"
     elif estimator.early_stopping and X_val is None:
