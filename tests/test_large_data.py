@@ -16,6 +16,7 @@ from tolerances import EXACT, FITTED
 
 from xpnet import Backend, MLPClassifier, MLPRegressor
 from xpnet import _namespace as ops
+from xpnet._streams._blocks import mixed
 from xpnet.callbacks import Checkpoint, EarlyStopping, History, TimeLimit
 from xpnet.datasets import Batches
 from xpnet.exceptions import DataError, DivergenceError, MissingDependencyError
@@ -304,13 +305,14 @@ class Mixed:
     """A source that shuffles."""
 
     def __init__(self, X: np.ndarray, y: np.ndarray) -> None:
-        self.X, self.y = X, y
+        self.X, self.y, self.orders = X, y, []
 
     def __iter__(self) -> Iterator[Any]:
         return cut(self.X, self.y)()
 
     def shuffled(self, random_state: np.random.RandomState) -> Iterator[Any]:
         order = random_state.permutation(N)
+        self.orders.append(order.tolist())
         return cut(self.X[order], self.y[order])()
 
 
@@ -319,6 +321,7 @@ def test_a_checkpoint_goes_on_with_the_same_orders(
 ) -> None:
     batches = Batches(Mixed(X, y))
     whole = MLPClassifier(**quick).fit(batches)
+    assert len({tuple(order) for order in batches.source.orders}) == 4
     ordered = MLPClassifier(**quick, shuffle=False).fit(batches)
     assert ordered.loss_curve_ != whole.loss_curve_
     clf = MLPClassifier(**quick).set_callbacks(Checkpoint(tmp_path / "one"))
@@ -483,6 +486,23 @@ def test_parquet_is_shuffled_anew_in_each_epoch(folder: Path, X: np.ndarray) -> 
     assert_same_weights(again, reg)
 
 
+def test_row_groups_and_rows_are_mixed(folder: Path, X: np.ndarray) -> None:
+    groups = {group.tobytes() for group in X.reshape(6, 55, 5)}
+    random_state = np.random.RandomState(0)
+    batches = Batches.from_parquet(
+        folder, "name", features=FEATURES, batch_size=55, shuffle_buffer=1
+    )
+    rows = [X for X, _ in batches.begin(random_state)]
+    assert {group.tobytes() for group in rows} == groups  # in another order
+    assert not np.array_equal(np.concatenate(rows), X)
+    [whole] = mixed([(X, X[:, 0])], N, random_state)
+    assert np.array_equal(whole[0][:, 0], whole[1])
+    assert np.array_equal(np.sort(whole[1]), np.sort(X[:, 0]))
+    assert np.sum(whole[1] == X[:, 0]) < N / 2
+    pairs = [len(x) for (x,) in mixed([(X[:40, 0],)] * 3, 60, random_state)]
+    assert pairs == [80, 40]
+
+
 def test_columns_that_cant_be_used(folder: Path) -> None:
     for arguments, message in [
         (("nothing",), r"no columns \['nothing'\]"),
@@ -537,9 +557,9 @@ def test_dask_arrays_block_by_block(X: np.ndarray, y: np.ndarray) -> None:
     desired = MLPClassifier(**clf.get_params()).fit(X, y)
     assert_same_weights(clf.fit(*lazy), desired)
     assert_same_weights(clf.fit(lazy[0], y), desired)
-    mixed = MLPClassifier(**quick).fit(*lazy, sample_weight=da.ones(N, chunks=N))
-    assert mixed.loss_curve_ != desired.loss_curve_
-    assert mixed.t_ == 4 * N
+    shuffled = MLPClassifier(**quick).fit(*lazy, sample_weight=da.ones(N, chunks=N))
+    assert shuffled.loss_curve_ != desired.loss_curve_
+    assert shuffled.t_ == 4 * N
     largest = 0
 
     def noted(block: np.ndarray) -> np.ndarray:
