@@ -95,13 +95,20 @@ class ParquetRows:
     def _read(
         self, fragments: list[Any], columns: list[str]
     ) -> Iterator[tuple[Any, Any]]:
+        import pyarrow.dataset
+
         for fragment in fragments:
+            options = None
+            if isinstance(fragment, pyarrow.dataset.ParquetFileFragment):
+                # By default a row group is in memory twice, read and decoded.
+                options = pyarrow.dataset.ParquetFragmentScanOptions(pre_buffer=False)
             for table in fragment.to_batches(
                 schema=self.schema,
                 columns=columns,
                 batch_size=self.shuffle_buffer,
                 batch_readahead=1,  # a thread of ours reads ahead; by default it's 16
                 fragment_readahead=1,
+                fragment_scan_options=options,
             ):
                 if table.num_rows:
                     yield table, fragment
