@@ -250,21 +250,25 @@ def test_what_is_passed_beside_batches(X: np.ndarray, y: np.ndarray) -> None:
 def test_a_failing_batch_leaves_the_last_epoch(
     backend: Backend, spoil: Any, message: str, X: np.ndarray, y: np.ndarray
 ) -> None:
-    n_epochs = 0
+    n_epochs, n_closed = 0, 0
 
     def make() -> Iterator[Any]:
-        nonlocal n_epochs
+        nonlocal n_epochs, n_closed
         n_epochs += 1
-        for i, (X_batch, y_batch) in enumerate(cut(X, y)()):
-            bad = n_epochs == 4 and i == 4  # the first look, and then the third epoch
-            yield spoil(X_batch, y_batch) if bad else (X_batch, y_batch)
+        try:
+            for i, (X_batch, y_batch) in enumerate(cut(X, y)()):
+                bad = n_epochs == 4 and i == 4  # the first look, and the third epoch
+                yield spoil(X_batch, y_batch) if bad else (X_batch, y_batch)
+        finally:
+            n_closed += 1
 
     parameters = quick | {"backend": backend.name, "normalization": "batch"}
     two = MLPClassifier(**(parameters | {"max_iter": 2}))
     two.fit(Batches(cut(X, y), classes=[0, 1, 2]))
     clf = MLPClassifier(**parameters)
-    with pytest.raises(DataError, match=f"Batch 5 of the epoch.*{message}"):
+    with pytest.raises(DataError, match=f"Batch 5 of the epoch.*{message}") as raised:
         clf.fit(Batches(make, classes=[0, 1, 2]))
+    assert n_closed == n_epochs == 4, raised  # which would keep a source alive
     assert (clf.n_iter_, clf.t_) == (2, 2 * N)
     assert clf.loss_curve_ == two.loss_curve_
     assert_same_weights(clf, two)

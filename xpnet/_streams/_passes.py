@@ -75,18 +75,21 @@ class Passes:
         """
         spread = _Spread()
         try:
-            for i, batch in enumerate(self._batches(random_state), start=1):
-                with named(i):
-                    data = self.load(*_triple(batch))
-                if self.keeps_sample:
-                    spread.add(data.X)
-                yield data
+            with contextlib.closing(self._batches(random_state)) as batches:
+                for i, batch in enumerate(batches, start=1):
+                    with named(i):
+                        data = self.load(*_triple(batch))
+                    if self.keeps_sample:
+                        spread.add(data.X)
+                    yield data
         except GeneratorExit:  # the time is over
             self.spread = spread
             raise
         self.spread = spread
 
-    def _batches(self, random_state: np.random.RandomState | None) -> Iterator[Any]:
+    def _batches(
+        self, random_state: np.random.RandomState | None
+    ) -> Generator[Any, None, None]:
         n_steps = self.batches.steps_per_epoch
         if n_steps is None:
             yield from _some(self.batches.begin(random_state))

@@ -200,7 +200,7 @@ def end_epoch(
     progress : Progress
         After its steps.
     n_iter, loss, watch, out_of_time : int, float, callable, bool
-        As in :class:`Epoch` and :func:`train`.
+        As in :class:`Epoch`, and for :func:`xpnet.training.train`.
 
     Returns
     -------
