@@ -23,6 +23,7 @@ LAYERS = [
         *("_callbacks", "_custom", "_display", "_parameters", "_run", "_targets"),
         "_validation",
     },
+    {"_streams"},
     {"_moving", "datasets", "plotting"},
     {"_preparation"},
     {"inspection"},
@@ -45,8 +46,8 @@ MATHEMATICS = {
 WHERE = {
     "numpy": {
         *("_namespace", "_pointwise", "initializers", "training", "testing"),
-        *("_custom", "_moving", "_parameters", "_preparation", "_run", "_targets"),
-        "_validation",
+        *("_custom", "_moving", "_parameters", "_preparation", "_run", "_streams"),
+        *("_targets", "_validation"),
         *("datasets", "inspection", "persistence", "plotting", "_mlp"),
         *("callbacks", "classifier", "regressor", "onnx", "cli"),
     },
@@ -64,11 +65,13 @@ WHERE = {
     "skl2onnx": {"onnx"},
     "matplotlib": {"plotting", "inspection", "cli"},
     "pandas": {"datasets", "cli"},
+    "dask": {"_streams"},
+    "pyarrow": {"_streams"},
 }
 """Packages that only some modules may import."""
 
 LAZY = {"array_api_strict", "cupy", "jax", "matplotlib", "numba", "nvmath", "pandas"}
-LAZY |= {"onnx", "skl2onnx", "torch"}
+LAZY |= {"dask", "onnx", "pyarrow", "skl2onnx", "torch"}
 """Packages that are imported only when they are asked for."""
 
 

@@ -28,6 +28,9 @@ TRAJECTORY = 1e-10  # 7.0e-14
 LBFGS = 1e-8  # 9.8e-11
 """Twenty iterations of scikit-learn's L-BFGS, likewise."""
 
+DRIFTING = 0.1  # 0.017
+"""Means of rows that are spread over an epoch, in standard deviations of the drift."""
+
 REGRESSED = 5e-3  # 1.5e-3: a quantile near 0
 """A minimum that is known, as far as training goes towards it, relative."""
 

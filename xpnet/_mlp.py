@@ -17,11 +17,12 @@ from xpnet._moving import Movable, answers_at
 from xpnet._parameters import make_differentiable, make_network, make_optimizer
 from xpnet._preparation import prepare
 from xpnet._run import Run, without_warnings
+from xpnet._streams import as_batches
 from xpnet._typing import Array
 from xpnet._validation import HostArray, check_X
 from xpnet.exceptions import StaleFitError
 from xpnet.inspection import summary
-from xpnet.training import Epoch, train, train_lbfgs
+from xpnet.training import Data, Epoch, train, train_lbfgs, train_stream
 
 __all__ = ["BaseMLP"]
 
@@ -53,7 +54,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
     def fit(
         self,
         X: Array,
-        y: Array,
+        y: Array = None,
         sample_weight: Array | None = None,
         X_val: Array | None = None,
         y_val: Array | None = None,
@@ -63,7 +64,9 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
         Parameters
         ----------
         X : array, array-like or sparse matrix, shape (n_samples, n_features)
-            Samples, finite numbers.
+            Samples, finite numbers. Or :class:`xpnet.datasets.Batches`, or what it
+            takes, where they don't fit into memory: `y` is left out then. Dask arrays
+            are computed block by block.
         y : array or array-like, shape (n_samples,) or (n_samples, n_outputs)
             Their targets.
         sample_weight : array or array-like, shape (n_samples,), optional
@@ -84,7 +87,8 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
         ImportError
             The backend can't be used on this machine.
         """
-        run = prepare(self, X, y, sample_weight, X_val, y_val)
+        X, y, sample_weight = as_batches(self, X, y, sample_weight)
+        run = prepare(self, X, y, sample_weight, X_val, y_val, streams=True)
         tasks = Tasks(self, X, y, sample_weight)
         try:
             if self.solver == "lbfgs":
@@ -107,7 +111,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
     def iter_fit(
         self,
         X: Array,
-        y: Array,
+        y: Array = None,
         sample_weight: Array | None = None,
         X_val: Array | None = None,
         y_val: Array | None = None,
@@ -139,7 +143,8 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
             While it trains, the estimator was fitted or moved by another call.
         """
         self._check_stochastic("iter_fit")
-        run = prepare(self, X, y, sample_weight, X_val, y_val)
+        X, y, sample_weight = as_batches(self, X, y, sample_weight)
+        run = prepare(self, X, y, sample_weight, X_val, y_val, streams=True)
         return self._epochs(run, Tasks(self, X, y, sample_weight))
 
     def _partial_fit(
@@ -171,20 +176,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
     def _epochs(self, run: Run, tasks: Tasks) -> Generator[Epoch, None, None]:
         """Train, and keep the fitted attributes up to date, epoch by epoch."""
         with self._followed(run, tasks) as display:
-            epochs = train(
-                run.progress,
-                make_differentiable(self, run.objective, run.batch_size),
-                make_optimizer(self, run.objective.network),
-                run.data,
-                batch_size=run.batch_size * self.accumulate,
-                max_iter=self.max_iter,
-                n_done=self.max_iter if run.stopped else run.n_iter,
-                shuffle=self.shuffle,
-                rows=run.rows,
-                watch=lambda loss: self._watch(run, loss),
-                max_time=self.max_time or math.inf,
-                compiled=self.compiled,
-            )
+            epochs = self._trained(run)
             if run.n_iter < self.max_iter and not run.stopped:
                 tasks.begin_epoch()
             for epoch in without_warnings(epochs):
@@ -201,6 +193,43 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
                 if run.stopped or epoch.n_iter == self.max_iter:
                     break
                 tasks.begin_epoch()
+
+    def _trained(self, run: Run) -> Iterator[Epoch]:
+        """Take the steps, on arrays or on batches as they come."""
+        what = (
+            run.progress,
+            make_differentiable(self, run.objective, run.batch_size),
+            make_optimizer(self, run.objective.network),
+        )
+        options: dict[str, Any] = {
+            "max_iter": self.max_iter,
+            "n_done": self.max_iter if run.stopped else run.n_iter,
+            "watch": lambda loss: self._watch(run, loss),
+            "max_time": self.max_time or math.inf,
+            "compiled": self.compiled,
+        }
+        if run.passes is None:
+            return train(
+                *what,
+                run.data,
+                batch_size=run.batch_size * self.accumulate,
+                shuffle=self.shuffle,
+                rows=run.rows,
+                **options,
+            )
+
+        def begin() -> Generator[Data, None, None]:
+            random_state = None
+            if self.shuffle:  # the thread draws from a stream of its own
+                seed = run.progress.random_state.randint(2**31)
+                random_state = np.random.RandomState(seed)
+            epoch: Generator[Data, None, None] = run.passes.epoch(random_state)
+            return epoch
+
+        n_batches = run.passes.batches.n_batches
+        return train_stream(
+            *what, begin, first=run.data, n_batches=n_batches, **options
+        )
 
     def _minimize(self, run: Run, tasks: Tasks) -> None:
         """Train with L-BFGS, and keep the fitted attributes up to date."""
@@ -246,6 +275,11 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
             try:
                 tasks.begin()
                 yield display
+            except BaseException:
+                if run.passes is not None and self._progress is run.token:
+                    # Steps of the epoch that failed have written into the weights.
+                    self._keep_params(run, run.progress.answering)
+                raise
             finally:
                 if run.best is not None and self._progress is run.token:
                     self._keep_params(run, run.best)

@@ -74,6 +74,7 @@ __all__ = [
     "same_place",
     "sign",
     "sqrt",
+    "staged",
     "subtract",
     "sum_all",
     "sum_in_row",
@@ -566,6 +567,42 @@ def from_numpy(
         with device:  # cupy's asarray knows no device= (data-apis/array-api-compat#293)
             return xp.asarray(x, copy=copy)
     return xp.asarray(x, device=device, copy=copy)
+
+
+def staged(
+    x: np.ndarray[Any, Any], xp: Namespace, device: Device, dtype: DType | None = None
+) -> Array:
+    """Copy a host array to a namespace and device, while steps may run there.
+
+    CuPy copies from pinned memory on a stream of its own, for which steps don't wait;
+    the calling thread does.
+
+    Parameters
+    ----------
+    x, xp, device, dtype
+        As for :func:`from_numpy`.
+
+    Returns
+    -------
+    array
+        In `xp`, on `device`.
+    """
+    if not array_api_compat.is_cupy_namespace(xp):
+        return from_numpy(x, xp, device, dtype, copy=True)
+    import cupy
+    import cupyx
+
+    with device:
+        pinned = cupyx.empty_pinned(x.shape, x.dtype.name if dtype is None else dtype)
+        pinned[...] = x
+        moved = cupy.empty(pinned.shape, pinned.dtype)
+        # Steps that are queued may still read what lay in this memory before.
+        freed = cupy.cuda.get_current_stream().record()
+        stream = cupy.cuda.Stream(non_blocking=True)
+        stream.wait_event(freed)
+        moved.set(pinned, stream=stream)
+        stream.synchronize()
+    return moved
 
 
 def same_place(x: Array, ref: Array) -> bool:

@@ -4,7 +4,9 @@ Here `X` and `y` change library and device, once; answers change back in the est
 """
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,8 @@ from xpnet._parameters import (
     warn_of_ignored,
 )
 from xpnet._run import HeldOut, Run, check_scorer
-from xpnet._targets import place
+from xpnet._streams import Batches, Passes, find_classes, first_of, named
+from xpnet._targets import is_multilabel, listed, place
 from xpnet._typing import Array, DType
 from xpnet._validation import (
     HostArray,
@@ -44,6 +47,7 @@ from xpnet.exceptions import DataError
 from xpnet.initializers import draw
 from xpnet.network import Dense, Network
 from xpnet.optimizers import Averaged
+from xpnet.schedules import Planned
 from xpnet.training import Data, Mixup, Objective, Plateau, Progress
 
 __all__ = ["prepare"]
@@ -59,6 +63,7 @@ def prepare(
     *,
     incremental: bool = False,
     classes: Any = None,
+    streams: bool = False,
 ) -> Run:
     """Check everything, bring it to the backend, and set the fitted attributes.
 
@@ -72,6 +77,8 @@ def prepare(
         Whether ``partial_fit`` asks: go on from the fitted weights, if there are any.
     classes : ndarray, or list of them, optional
         All labels there will be.
+    streams : bool, default=False
+        Whether X may be :class:`~xpnet.datasets.Batches`.
 
     Returns
     -------
@@ -88,9 +95,16 @@ def prepare(
     twin = estimator._twin()  # it is changed, until nothing can go wrong any more
     _check_parameters(twin)
     first = not (hasattr(twin, "coefs_") and (twin.warm_start or incremental))
-    X = check_X(twin, X, reset=first)
-    y = check_y(twin, y, X.shape[0], numeric=twin._numeric)
-    sample_weight = check_weights(sample_weight, X)
+    batches = X if isinstance(X, Batches) else None
+    if batches is not None:
+        _check_streamable(twin, batches, X_val, allowed=streams)
+        X, y, sample_weight = first_of(batches)
+    with nullcontext() if batches is None else named(1):
+        X = check_X(twin, X, reset=first)
+        y = check_y(twin, y, X.shape[0], numeric=twin._numeric)
+        sample_weight = check_weights(sample_weight, X)
+    if batches is not None and first:
+        classes = _classes_of(twin, batches, y)
     X_val, y_val = _check_held_out(twin, X_val, y_val)
     if first:
         twin._learn_targets(y, classes)
@@ -99,11 +113,12 @@ def prepare(
     backend = _backend(twin, X, first=first)
     dtype = _dtype(twin, X, backend, first=first)
     network = _network(twin, X.shape[1], backend, dtype)
-    targets = twin._encode(y)
-    weights, weights_val = (
-        cast_weights(each, dtype_name(dtype))
-        for each in twin._weigh(y, sample_weight, y_val)
-    )
+    with nullcontext() if batches is None else named(1):
+        targets = twin._encode(y)
+        weights, weights_val = (
+            cast_weights(each, dtype_name(dtype))
+            for each in twin._weigh(y, sample_weight, y_val)
+        )
     data = _move(twin, X, targets, weights, backend, dtype)
     objective = Objective(
         network,
@@ -124,6 +139,13 @@ def prepare(
         progress.seed = int(progress.random_state.randint(2**31))
     run = Run(objective, data, progress, held_out=held_out)
     run.incremental, run.warm = incremental, not first
+    if batches is not None:
+        keeps_sample = network.layers[0].normalization == "batch"
+        load = partial(_load, twin._twin(), backend, dtype)
+        run.passes = Passes(batches, load, keeps_sample=keeps_sample)
+        names = getattr(batches.source, "feature_names", None)
+        if first and names is not None:  # after `load` has its twin: arrays have none
+            twin.feature_names_in_ = np.asarray(names, dtype=object)
     if twin.solver != "lbfgs":
         if twin.early_stopping and held_out is None:
             fraction, stratify = twin.validation_fraction, twin._stratify
@@ -159,6 +181,63 @@ def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
     if not run.incremental:
         run.progress.schedule.begin(run.progress.n_steps)
     estimator._progress = run.token = (_settings(estimator), run.progress)
+
+
+# ------------------------------------------------------------------- batches one by one
+
+
+def _check_streamable(
+    estimator: Any, batches: Batches, X_val: Array | None, *, allowed: bool
+) -> None:
+    """Raise for what needs all samples at once."""
+    problem = None
+    if not allowed:
+        problem = "Batches are for fit and iter_fit alone: pass arrays, of a batch, say"
+    elif estimator.solver == "lbfgs":
+        problem = "solver='lbfgs' descends all samples at once: choose 'adam', say"
+    elif estimator.early_stopping and X_val is None:
+        problem = (
+            "early_stopping=True can split nothing off batches that come one by one: "
+            "pass X_val and y_val"
+        )
+    elif getattr(estimator, "class_weight", None) == "balanced":
+        problem = (
+            "class_weight='balanced' needs all labels at once: pass the weights of "
+            "sklearn.utils.compute_class_weight as a dict"
+        )
+    elif estimator.accumulate > 1:
+        problem = "accumulate joins rows of arrays: let each batch hold more samples"
+    elif batches.n_batches is None and isinstance(make_schedule(estimator), Planned):
+        problem = (
+            f"learning_rate={estimator.learning_rate!r} is planned over all steps, whose "
+            "number is unknown here: pass Batches(..., steps_per_epoch=...)"
+        )
+    if problem is not None:
+        msg = f"{problem}."
+        raise DataError(msg)
+
+
+def _classes_of(estimator: Any, batches: Batches, y: HostArray) -> Any:
+    """Return all labels of a classifier, as they were listed or by looking at all."""
+    if estimator._numeric:
+        return None
+    if batches.classes is not None:
+        return listed(batches.classes)
+    if is_multilabel(y):
+        return None
+    return find_classes(batches, lambda y: check_y(estimator, y, len(y), numeric=False))
+
+
+def _load(
+    estimator: Any, backend: Backend, dtype: DType, X: Array, y: Array, weights: Any
+) -> Data:
+    """Check a batch, and copy it to the backend."""
+    X = check_X(estimator, X, reset=False)
+    y = check_y(estimator, y, X.shape[0], numeric=estimator._numeric)
+    weights, _ = estimator._weigh(y, check_weights(weights, X), None)
+    weights = cast_weights(weights, dtype_name(dtype))
+    targets = estimator._encode(y)
+    return _move(estimator, X, targets, weights, backend, dtype, copy=True)
 
 
 # ---------------------------------------------------------- what, where, and in what dtype
@@ -213,12 +292,15 @@ def _move(
     weights: HostArray | None,
     backend: Backend,
     dtype: DType,
+    *,
+    copy: bool = False,
 ) -> Data:
     """Bring samples, encoded targets and weights to the backend."""
+    bring = backend.stage if copy else backend.asarray
     if not is_sparse(X):
-        X = backend.asarray(X, dtype)
+        X = bring(X, dtype)
     elif is_numpy_namespace(backend.xp):
-        X = X.astype(dtype, copy=False)
+        X = X.astype(dtype, copy=copy)
     else:
         msg = (
             f"Sparse X can be trained on NumPy only, not on {backend.name!r}: leave "
@@ -227,8 +309,8 @@ def _move(
         raise DataError(msg)
     numeric = dtype if estimator._numeric else None
     if weights is not None:
-        weights = backend.asarray(weights, dtype)
-    return Data(X, backend.asarray(targets, numeric), weights)
+        weights = bring(weights, dtype)
+    return Data(X, bring(targets, numeric), weights)
 
 
 # ------------------------------------------------------------------- anew, or further on

@@ -113,6 +113,9 @@ class Run:
     progress: Progress
     batch_size: int = 0
     """Samples a step, of the stochastic solvers."""
+    passes: Any = None
+    """A :class:`~xpnet._streams.Passes`, where batches come one by one, of which `data`
+    is the first."""
     rows: HostArray | None = None
     """The rows to train on, where others are held out."""
     held_out: HeldOut | None = None
@@ -149,9 +152,15 @@ class Run:
         """Whether it takes steps on batches, as L-BFGS does not."""
         return self.batch_size > 0
 
-    @cached_property
+    @property
     def sample(self) -> Array:
-        """Samples that stand for all that are trained on, (n_rows, n_features).
+        """Samples that stand for all that are trained on, (n_rows, n_features)."""
+        spread = None if self.passes is None else self.passes.spread
+        return spread.rows if spread is not None and spread.kept else self._sample
+
+    @cached_property
+    def _sample(self) -> Array:
+        """The same of arrays.
 
         All of them, or evenly spaced ones: statistics of thousands are known to a
         hundredth of a standard deviation.
@@ -170,6 +179,8 @@ class Run:
         progress = self.progress
         schedule = copy.copy(progress.schedule)  # a plan notes what it is asked
         n_steps = math.ceil(self.n_samples / (self.batch_size * estimator.accumulate))
+        if self.passes is not None:
+            n_steps = self.passes.batches.n_batches or 1
         rates = schedule.rates(progress.n_steps + 1, n_steps, estimator.max_iter)
         return float(rates[0] if isinstance(rates, Sequence) else rates)
 
@@ -244,7 +255,7 @@ class Run:
         held: HostArray,
     ) -> None:
         self.rows, self.held = rows, held
-        vars(self).pop("sample", None)  # it was of other rows
+        vars(self).pop("_sample", None)  # it was of other rows
         self.held_out = HeldOut(
             self.data.take(self.data.on_device(held)),
             y[held],

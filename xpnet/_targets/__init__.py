@@ -17,6 +17,7 @@ __all__ = [
     "MultiOutput",
     "Multiclass",
     "Multilabel",
+    "distinct",
     "is_multilabel",
     "is_text",
     "learn",

@@ -12,6 +12,7 @@ from xpnet._namespace import (
     dtype_name,
     from_numpy,
     is_array_api_obj,
+    staged,
     to_numpy,
 )
 from xpnet._typing import Array, Device, DType, Namespace
@@ -78,6 +79,25 @@ class Backend:
         if self.holds(x):
             return self.xp.asarray(x, dtype=dtype, copy=copy)
         return from_numpy(to_numpy(x), self.xp, self.device, dtype, copy=copy)
+
+    def stage(self, x: Array, dtype: DType | None = None) -> Array:
+        """Bring a copy of an array here, while steps may run.
+
+        Parameters
+        ----------
+        x, dtype
+            As for :meth:`asarray`.
+
+        Returns
+        -------
+        array
+            Of this library, on this device; it shares no memory with `x`.
+        """
+        if self.holds(x):
+            return self.asarray(x, dtype, copy=True)
+        if dtype is not None:
+            dtype = getattr(self.xp, dtype_name(dtype))
+        return staged(to_numpy(x), self.xp, self.device, dtype)
 
     def holds(self, x: Array) -> bool:
         """Whether `x` is an array of this library on this device."""

@@ -8,6 +8,7 @@ from xpnet.training.noise import Mixup
 from xpnet.training.objective import Differentiable, Objective, training_step
 from xpnet.training.steps import step_coefficients
 from xpnet.training.stopping import Plateau, check_finite
+from xpnet.training.streams import ahead, train_stream
 
 __all__ = [
     "Accumulated",
@@ -19,10 +20,12 @@ __all__ = [
     "Objective",
     "Plateau",
     "Progress",
+    "ahead",
     "batches",
     "check_finite",
     "step_coefficients",
     "train",
     "train_lbfgs",
+    "train_stream",
     "training_step",
 ]

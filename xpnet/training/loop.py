@@ -18,7 +18,7 @@ from xpnet.training.objective import Differentiable
 from xpnet.training.steps import host_coefficients, make_steps
 from xpnet.training.stopping import Plateau, check_finite
 
-__all__ = ["Epoch", "Progress", "train"]
+__all__ = ["Epoch", "Progress", "end_epoch", "finite_loss", "train"]
 
 
 @dataclass
@@ -177,15 +177,69 @@ def train(
         progress.params, progress.optimizer_state = steps.result()
         progress.n_steps += n_steps
         progress.n_seen += n_seen
-        # sync point, the only one: two reads would wait twice
-        total_loss, largest = on_host(total, max_abs(progress.params))
-        loss = total_loss / n_seen
-        check_finite(loss, largest, n_iter)
-        plateau = progress.plateau.reached(loss if watch is None else watch(loss))
-        progress.schedule.epoch_ended(progress.n_seen)
-        stop = plateau and progress.schedule.plateau_reached()
-        if plateau and not stop:
-            progress.plateau.n_no_change = 0
-        yield Epoch(n_iter, loss, progress.answering, plateau, stop, out_of_time)
-        if stop or out_of_time:
+        loss = finite_loss(total, n_seen, progress.params, n_iter)
+        epoch = end_epoch(progress, n_iter, loss, watch, out_of_time=out_of_time)
+        yield epoch
+        if epoch.converged or out_of_time:
             return
+
+
+def finite_loss(total: Array, n_seen: int, params: Array, n_iter: int) -> float:
+    """Read the mean loss of an epoch, and see that it and the parameters are finite.
+
+    Parameters
+    ----------
+    total : array, shape ()
+        The sum of the losses.
+    n_seen : int
+        Of how many samples.
+    params : array, shape (n_params,)
+        After the epoch.
+    n_iter : int
+        The epoch's number.
+
+    Returns
+    -------
+    float
+        The mean.
+
+    Raises
+    ------
+    DivergenceError
+        Something is not finite.
+    """
+    # sync point, the only one of an epoch: two reads would wait twice
+    total_loss, largest = on_host(total, max_abs(params))
+    loss = total_loss / n_seen
+    check_finite(loss, largest, n_iter)
+    return loss
+
+
+def end_epoch(
+    progress: Progress,
+    n_iter: int,
+    loss: float,
+    watch: Callable[[float], float] | None,
+    *,
+    out_of_time: bool,
+) -> Epoch:
+    """Look at an epoch that is over: at its plateau, and what the schedule makes of it.
+
+    Parameters
+    ----------
+    progress : Progress
+        After its steps.
+    n_iter, loss, watch, out_of_time : int, float, callable, bool
+        As in :class:`Epoch`, and for :func:`xpnet.training.train`.
+
+    Returns
+    -------
+    Epoch
+        What to tell of it.
+    """
+    plateau = progress.plateau.reached(loss if watch is None else watch(loss))
+    progress.schedule.epoch_ended(progress.n_seen)
+    stop = plateau and progress.schedule.plateau_reached()
+    if plateau and not stop:
+        progress.plateau.n_no_change = 0
+    return Epoch(n_iter, loss, progress.answering, plateau, stop, out_of_time)

@@ -27,6 +27,8 @@ class Steps(Protocol):
 
     at_once: int
     """How many steps a call takes; the last of an epoch may take fewer."""
+    data: Data
+    """What rows are taken from; it may be replaced between two calls."""
 
     def bring(self, order: HostIndices | None, numbers: Numbers) -> tuple[Any, Numbers]:
         """Return an epoch's order and numbers where the steps want them."""
