@@ -324,6 +324,25 @@ def test_a_time_limit_is_no_end(path: Path) -> None:
     assert second.loss_curve_[: first.n_iter_] == first.loss_curve_
 
 
+@pytest.mark.parametrize("by", ["plateau", "callback"])
+def test_an_end_stays_one_when_the_time_is_over_as_well(by: str, path: Path) -> None:
+    early = EarlyStopping(lambda clf: clf.loss_, mode="max", patience=3)
+    others = [early] if by == "callback" else []
+    options = {"max_iter": 200, "tol": 1e6, "n_iter_no_change": 5}
+    if by == "callback":
+        options |= {"tol": 0.0, "n_iter_no_change": 200}
+    plain = make("adam", None, "numpy", **options)
+    n_iter = plain.set_callbacks(*others).fit(*problem()).n_iter_
+    limit = TimeLimit(1000.0)
+    clf = make("adam", None, "numpy", **options)
+    clf.set_callbacks(Checkpoint(path), limit, *others)
+    for epoch in clf.iter_fit(*problem()):
+        if epoch.n_iter == n_iter - 1:
+            limit._deadline = 0.0
+    state = read_checkpoint(path)
+    assert (state["n_iter"], state["stopped"]) == (n_iter, True)
+
+
 def test_stopped_by_a_callback(path: Path) -> None:
     def stopped(path: Path) -> Any:
         clf = make("adam", None, "numpy", max_iter=200)

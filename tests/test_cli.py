@@ -910,3 +910,10 @@ def test_a_regressor_has_no_classes_to_write(tmp_path):
     result = CliRunner().invoke(app, ["predict", str(path), "digits"])
     assert result.exit_code == 2
     assert "one label a sample" in result.output.replace("\n", " ")
+
+
+def test_early_stopping():
+    quick("digits", "--early-stopping")
+    clf = load("digits.safetensors")[-1]
+    assert clf.early_stopping
+    assert len(clf.validation_scores_) == 2

@@ -524,3 +524,15 @@ def test_no_warnings(digits, recwarn):
     clf = MLPClassifier((5,), batch_size=5000, beta_1=0.5, solver="sgd", random_state=0)
     doctor(clf, *digits)
     assert not [w for w in recwarn if w.category is not ConvergenceWarning]
+
+
+def test_a_step_is_what_training_takes(digits):
+    """Clipped where it says so, and without the penalties in the gradient."""
+    clipped = MLPClassifier((20,), solver="sgd", clip_norm=1e-6, random_state=0)
+    assert "small updates" in kinds(doctor(clipped, *digits))
+    clf = trained(MLPClassifier((20,), random_state=0), *digits, epochs=3)
+    norms = [
+        [layer.gradient_norm for layer in doctor(clf, *digits).layers]
+        for _ in [clf, clf.set_params(l1=1e3)]
+    ]
+    assert norms[0] == norms[1]

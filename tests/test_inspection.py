@@ -309,3 +309,13 @@ def test_without_matplotlib(monkeypatch, digits):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'xpnet\[plot\]'"):
         LearningRateDisplay(found).plot()
+
+
+def test_a_layer_that_normalises_says_so():
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    clf = MLPClassifier((4,), normalization="batch", max_iter=1)
+    for _ in clf.iter_fit(X, y):
+        pass
+    hidden, output = summary(clf).layers
+    assert (hidden.kind, output.kind) == ("dense, batch norm", "dense")
+    assert hidden.n_params == 3 * 4 + 4 + 4

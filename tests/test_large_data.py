@@ -757,3 +757,11 @@ def test_pinned_memory_is_copied_after_what_is_queued(
         "synchronize own",
         "off",
     ]
+
+
+def test_a_plateau_needs_no_number_of_steps(X: np.ndarray, y: np.ndarray) -> None:
+    batches = Batches(lambda: iter([(X, y)]))
+    clf = MLPClassifier((4,), max_iter=2, learning_rate="plateau", random_state=0)
+    assert clf.fit(batches).n_iter_ == 2
+    with pytest.raises(ValueError, match="planned over all steps"):
+        clf.set_params(learning_rate="cosine").fit(batches)

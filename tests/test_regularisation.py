@@ -477,16 +477,29 @@ def test_short_weights_are_left_alone(X: np.ndarray, y: np.ndarray) -> None:
 # ------------------------------------------------------------------------------- mixup
 
 
-def test_mixtures(backend: Backend, dtype: str, rng: np.random.Generator) -> None:
-    host = rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), rng.uniform(size=4)
-    X, targets, weights = (backend.asarray(x, dtype) for x in host)
-    partners = backend.asarray(np.asarray([2, 0, 3, 1], np.int32))
-    noise = StepNoise(None, backend.asarray(np.asarray(0.75), dtype), partners)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mixtures(
+    weighted: bool, backend: Backend, dtype: str, rng: np.random.Generator
+) -> None:
+    """The shares of two samples are those of their weights in the mixture's."""
+    x, y, w = rng.normal(size=(4, 3)), rng.normal(size=(4, 2)), rng.uniform(size=4)
+    partners = np.asarray([2, 0, 3, 1], np.int32)
+    number = backend.asarray(np.asarray(0.75), dtype)
+    noise = StepNoise(None, number, backend.asarray(partners))
     mixup = Mixup(1.0, lambda targets, dtype: targets)  # noqa: ARG005
-    mixed = mixup.mix(Data(X, targets, weights), noise)
-    for actual, x in zip(mixed, host, strict=True):
-        desired = 0.75 * x + 0.25 * x[[2, 0, 3, 1]]
-        assert_close(actual, backend.asarray(desired, dtype), factor=ONE_PASS)
+    given = [backend.asarray(each, dtype) for each in (x, y, w)]
+    mixed = mixup.mix(Data(*given) if weighted else Data(*given[:2]), noise)
+    share = np.full((4, 1), 0.75)
+    if weighted:
+        weights = 0.75 * w + 0.25 * w[partners]
+        share = (0.75 * w / weights)[:, None]
+        desired = backend.asarray(weights, dtype)
+        assert_close(mixed.weights, desired, factor=ONE_PASS)
+    else:
+        assert mixed.weights is None
+    for actual, each in zip(mixed[:2], (x, y), strict=True):
+        desired = backend.asarray(share * each + (1.0 - share) * each[partners], dtype)
+        assert_close(actual, desired, factor=ONE_PASS)
 
 
 def test_shares_are_of_beta_and_partners_permute() -> None:
@@ -721,3 +734,58 @@ def test_predictions_block_by_block(
     layers = [(*a, *b) for a, b in zip(layers, statistics, strict=True)]
     desired, _ = network.forward(layers, X)
     assert_close(network.outputs(layers, X), desired, factor=ONE_PASS)
+
+
+def test_what_weighs_nothing_has_no_part_in_a_mixture(
+    backend: Backend, rng: np.random.Generator
+) -> None:
+    x, y, other = rng.normal(size=(8, 3)), rng.normal(size=(8, 2)), 100.0
+    w = np.asarray([1.0, 0.0, 2.0, 0.0, 1.0, 0.0, 3.0, 0.0])
+    mixup = Mixup(1.0, lambda targets, dtype: targets)  # noqa: ARG005
+    partners = np.asarray([1, 0, 4, 5, 6, 7, 2, 3], np.int32)
+    noise = StepNoise(
+        None, backend.asarray(np.asarray(0.25)), backend.asarray(partners)
+    )
+    results = []
+    for excluded in (0.0, other):
+        data = Data(
+            *(backend.asarray(a + excluded * (w == 0)[:, None]) for a in (x, y))
+        )
+        results.append(mixup.mix(data._replace(weights=backend.asarray(w)), noise))
+    weights = 0.25 * w + 0.75 * w[partners]
+    assert_close(results[0].weights, backend.asarray(weights), factor=ONE_PASS)
+    counts = weights > 0.0
+    for a, b in zip(results[0][:2], results[1][:2], strict=True):
+        np.testing.assert_array_equal(to_numpy(a)[counts], to_numpy(b)[counts])
+    share = 0.25 * w[2] / weights[2]
+    desired = share * x[2] + (1.0 - share) * x[4]
+    assert_close(results[0].X[2, :], backend.asarray(desired), factor=ONE_PASS)
+
+
+def test_muon_refuses_a_momentum_that_forgets_the_gradient(
+    X: np.ndarray, y: np.ndarray
+) -> None:
+    with pytest.raises(DataError, match="momentum must be below 1"):
+        classifier(solver="muon", momentum=1.0).fit(X, y)
+
+
+def test_an_interrupted_epoch_has_statistics_of_its_weights(
+    X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xpnet.training import steps  # noqa: PLC0415
+
+    taken, plain = [], steps._FlatSteps.take
+
+    def take(self: Any, *args: Any) -> Any:
+        total = plain(self, *args)
+        taken.append(1)
+        if len(taken) == 3:
+            raise KeyboardInterrupt
+        return total
+
+    monkeypatch.setattr(steps._FlatSteps, "take", take)
+    clf = classifier(normalization="batch", batch_size=10, learning_rate_init=0.1)
+    with pytest.warns(UserWarning, match="interrupted"):
+        clf.fit(X, y)
+    Z = X @ clf.coefs_[0]
+    np.testing.assert_allclose(clf.means_[0], Z.mean(axis=0))

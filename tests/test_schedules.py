@@ -12,7 +12,7 @@ import pytest
 from sklearn.base import clone
 from tolerances import RATES, ROUNDING
 
-from xpnet import MLPClassifier, MLPRegressor
+from xpnet import MLPClassifier, MLPRegressor, load, save
 from xpnet.exceptions import DataError
 from xpnet.optimizers import SGD, Adam, NAdam
 from xpnet.schedules import (
@@ -406,3 +406,12 @@ def test_adaptive_is_a_plan_too(samples: Any) -> None:
     planned = model(learning_rate=plan, **settings).fit(*samples)
     assert named.n_iter_ == planned.n_iter_
     np.testing.assert_allclose(named.coefs_[0], planned.coefs_[0], **ROUNDING)
+
+
+def test_a_constant_plan_is_saved(samples: Any, tmp_path: Any) -> None:
+    pytest.importorskip("safetensors")
+    clf = MLPClassifier((3,), learning_rate=Plan(), max_iter=1)
+    for _ in clf.iter_fit(*samples):
+        pass
+    save(clf, tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").learning_rate == Plan()

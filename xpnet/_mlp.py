@@ -182,7 +182,9 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
             for epoch in without_warnings(epochs):
                 self._record(run, epoch, display)
                 wanted = tasks.end_epoch()
-                run.stopped = wanted or epoch.converged or epoch.out_of_time
+                finished = wanted or epoch.converged
+                run.stopped = finished or run.paused or epoch.out_of_time
+                run.paused = run.stopped and not finished
                 yield epoch
                 if self._progress is not run.token:
                     msg = (
@@ -240,7 +242,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
                 run.progress.params = epoch.params
                 self._watch(run, epoch.loss)
                 self._record(run, epoch, display)
-                wanted = tasks.end_epoch()
+                wanted = tasks.end_epoch() or run.paused
                 run.stopped = wanted or epoch.out_of_time
                 return wanted
 
@@ -276,7 +278,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
                 tasks.begin()
                 yield display
             except BaseException:
-                if run.passes is not None and self._progress is run.token:
+                if self._progress is run.token:
                     # Steps of the epoch that failed have written into the weights.
                     self._keep_params(run, run.progress.answering)
                 raise

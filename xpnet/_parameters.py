@@ -169,7 +169,7 @@ def warn_of_ignored(estimator: BaseEstimator) -> None:
 
 
 def check_solver(estimator: BaseEstimator) -> None:
-    """Raise for what L-BFGS can't do: its steps are not on batches, nor at random.
+    """Raise for what a solver can't do: L-BFGS has no batches, and nothing random.
 
     Parameters
     ----------
@@ -181,6 +181,12 @@ def check_solver(estimator: BaseEstimator) -> None:
     DataError
         With the names of the parameters.
     """
+    if estimator.solver == "muon" and estimator.momentum == 1.0:
+        msg = (
+            "momentum must be below 1 with solver='muon', got 1.0: its moments would "
+            "stay zero. Choose 0.95, say."
+        )
+        raise DataError(msg)
     if estimator.solver != "lbfgs":
         return
     asked = {

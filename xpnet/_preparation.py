@@ -47,7 +47,7 @@ from xpnet.exceptions import DataError
 from xpnet.initializers import draw
 from xpnet.network import Dense, Network
 from xpnet.optimizers import Averaged
-from xpnet.schedules import Planned
+from xpnet.schedules import Planned, ReduceOnPlateau, Schedule
 from xpnet.training import Data, Mixup, Objective, Plateau, Progress
 
 __all__ = ["prepare"]
@@ -186,6 +186,13 @@ def _set_fitted(estimator: Any, run: Run, ref: Array) -> None:
 # ------------------------------------------------------------------- batches one by one
 
 
+def _counts_steps(schedule: Schedule) -> bool:
+    """Whether the learning rate depends on how many steps there will be."""
+    return isinstance(schedule, Planned) and not isinstance(
+        schedule.plan, ReduceOnPlateau
+    )
+
+
 def _check_streamable(
     estimator: Any, batches: Batches, X_val: Array | None, *, allowed: bool
 ) -> None:
@@ -207,7 +214,7 @@ def _check_streamable(
         )
     elif estimator.accumulate > 1:
         problem = "accumulate joins rows of arrays: let each batch hold more samples"
-    elif batches.n_batches is None and isinstance(make_schedule(estimator), Planned):
+    elif batches.n_batches is None and _counts_steps(make_schedule(estimator)):
         problem = (
             f"learning_rate={estimator.learning_rate!r} is planned over all steps, whose "
             "number is unknown here: pass Batches(..., steps_per_epoch=...)"

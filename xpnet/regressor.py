@@ -140,7 +140,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
         scored with. Training goes on with the weights themselves.
     accumulate : int, default=1
         Batches a step: their gradients are added up, as if the batch were so many times
-        as large, in the memory of one.
+        as large, in the memory of one. (Batch normalisation is by batch all the same.)
     scoring : str, callable or None, default=None
         The score of the held-out samples: None is that of :meth:`score`, ``"loss"`` the
         negative loss, else as :func:`sklearn.metrics.get_scorer` takes it. It is given

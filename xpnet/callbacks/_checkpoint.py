@@ -26,6 +26,8 @@ class Checkpoint(NetworkCallback):
     Run the same script again after it was killed, and training goes on from the last
     epoch that was kept; it ends as if nothing had happened, bit for bit, on the same
     machine. A training that is over is not trained again: its network is in the file.
+    (Batches with ``steps_per_epoch`` begin anew with their source, so there the samples
+    that follow are others.)
 
     The file holds the weights, the optimiser's state, the schedule, the streams of
     random numbers, the held-out rows, the curves, and what :class:`EarlyStopping` and

@@ -281,7 +281,8 @@ class TimeLimit:
         """Say whether the time is over."""
         over = time.monotonic() > self._deadline
         if over and is_epoch(context) and hasattr(estimator, "_run"):
-            estimator._run.paused = True
+            estimator._run.paused = True  # it stops, and isn't over because of that
+            return False
         return over
 
     def teardown(self, estimator: Any, context: Any) -> None:

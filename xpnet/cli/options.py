@@ -104,6 +104,14 @@ EmaDecay: TypeAlias = Annotated[
         show_default="none",
     ),
 ]
+EarlyStopping: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--early-stopping",
+        help="Hold out a tenth of the training set, stop when its score no longer "
+        "rises, and keep the best weights.",
+    ),
+]
 Accumulate: TypeAlias = Annotated[int, typer.Option(help="Batches a step.", min=1)]
 Epochs: TypeAlias = Annotated[
     int | None,

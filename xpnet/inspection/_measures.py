@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.sparsefuncs import mean_variance_axis, min_max_axis
 
 from xpnet._namespace import array_namespace, dtype_name, is_sparse, to_numpy
-from xpnet._parameters import make_optimizer
+from xpnet._parameters import make_differentiable, make_optimizer
 from xpnet._run import Run
 from xpnet._typing import Array
 from xpnet._validation import HostArray
@@ -132,7 +132,7 @@ def measure_layers(estimator: Any, run: Run) -> list[LayerHealth]:
     objective, network = run.objective, run.objective.network
     with np.errstate(all="ignore"):  # what isn't finite is told of
         units = list(_measure_units(network, network.views(params), data.X))
-        _, d_params = replace(objective, alpha=0.0).value_and_gradient(
+        _, d_params = objective.with_penalty(0.0).value_and_gradient(
             params, data.X, data.targets, weights=data.weights
         )
         gradient, before = _on_host(d_params), _on_host(params)
@@ -212,11 +212,13 @@ def _step(estimator: Any, run: Run) -> HostArray:
     """Take the step that training would take now; return the parameters after it."""
     progress, optimizer = run.progress, make_optimizer(estimator, run.objective.network)
     params, state = progress.params, progress.optimizer_state
-    order = progress.random_state.permutation(run.n_samples)[: run.batch_size]
+    size = min(run.batch_size * estimator.accumulate, run.n_samples)
+    order = progress.random_state.permutation(run.n_samples)[:size]
     rate, t = run.next_rate(estimator), progress.n_steps + 1
-    size, table = run.batch_size, host_coefficients(optimizer, rate, t, 1, params)
+    table = host_coefficients(optimizer, rate, t, 1, params)
+    descended = make_differentiable(estimator, run.objective, run.batch_size)
     draws = run.objective.draws(progress.seed, t, size, size, dtype_name(params.dtype))
-    steps = make_steps(run.objective, optimizer, run.data, params, state, size)
+    steps = make_steps(descended, optimizer, run.data, params, state, size)
     rows, numbers = steps.bring(order.astype(np.int32), Numbers(table, *draws))
     zero = array_namespace(params).zeros_like(params[0])
     steps.take(zero, rows, numbers, size)

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from xpnet._namespace import array_namespace, asarray_like, dtype_name, to_numpy
-from xpnet._parameters import make_optimizer
+from xpnet._parameters import make_differentiable, make_optimizer
 from xpnet._preparation import prepare
 from xpnet._run import Run
 from xpnet._typing import Array
@@ -150,11 +150,13 @@ def _try_rates(estimator: Any, run: Run, rates: HostArray) -> HostArray:
     params, state = progress.params, progress.optimizer_state
     dtype = dtype_name(params.dtype)
     table = [optimizer.coefficients(rate, t) for t, rate in enumerate(rates, start=1)]
-    size, n_samples = run.batch_size, run.n_samples
+    n_samples = run.n_samples
+    size: int = min(run.batch_size * estimator.accumulate, n_samples)
     n_passes = math.ceil(len(rates) * size / n_samples)
     orders = [progress.random_state.permutation(n_samples) for _ in range(n_passes)]
     order = np.concatenate(orders).astype(np.int32)
-    steps = make_steps(run.objective, optimizer, data, params, state, size)
+    descended = make_differentiable(estimator, run.objective, run.batch_size)
+    steps = make_steps(descended, optimizer, data, params, state, size)
     draws = run.objective.draws(progress.seed, 1, len(rates) * size, size, dtype)
     rows, numbers = steps.bring(order, Numbers(np.asarray(table, dtype), *draws))
     zero = asarray_like(np.zeros((), dtype), params)

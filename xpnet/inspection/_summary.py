@@ -16,6 +16,7 @@ from xpnet._validation import hidden_sizes
 from xpnet.backends import backend_of
 from xpnet.exceptions import DataError
 from xpnet.inspection._text import align
+from xpnet.network import Dense
 
 __all__ = ["LayerRow", "Summary", "activation_name", "network_of", "summary"]
 
@@ -189,7 +190,7 @@ def summary(
         rows.append(
             LayerRow(
                 name=str(place),
-                kind=type(layer).__name__.lower(),
+                kind=_kind(layer),
                 input_shape=(layer.fan_in,),
                 output_shape=(layer.fan_out,),
                 activation=out_activation if place == len(layers) else activation,
@@ -198,6 +199,12 @@ def summary(
             )
         )
     return Summary(f"{type(network).__name__}, {state}", tuple(rows))
+
+
+def _kind(layer: Dense) -> str:
+    """Return what a layer is called: "dense", "dense, batch norm"."""
+    norm = layer.normalization
+    return "dense" if norm is None else f"dense, {norm} norm"
 
 
 def network_of(estimator: BaseEstimator) -> Any:

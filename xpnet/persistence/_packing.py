@@ -22,7 +22,7 @@ Tensors: TypeAlias = dict[str, np.ndarray[Any, Any]]
 CLASSES = {cls.__name__: cls for cls in (MLPClassifier, MLPRegressor, StandardScaler)}
 """What a file may hold, alone or as steps of a pipeline."""
 
-PLAN_CLASSES = {type(plan).__name__: type(plan) for plan in PLANS.values()}
+PLAN_CLASSES = {type(plan).__name__: type(plan) for plan in (Plan(), *PLANS.values())}
 
 
 def pack_model(model: BaseEstimator, tensors: Tensors) -> Any:

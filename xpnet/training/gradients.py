@@ -121,7 +121,8 @@ class Accumulated:
     .. math:: J = \sum_k \frac{w_k}{w} J_k
 
     of the weights, or numbers of samples, of parts and batch. That is the objective on
-    the whole batch, up to rounding, in the memory that a part needs.
+    the whole batch, up to rounding, in the memory that a part needs. Batch normalisation
+    standardises each part by itself.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xpnet import _namespace as ops
-from xpnet._namespace import asarray_like
+from xpnet._namespace import array_namespace, asarray_like
 from xpnet._typing import Array, DType
 from xpnet.functional import counter_hash
 from xpnet.training.batches import Data
@@ -39,8 +39,9 @@ class Mixup:
         \tilde y_s = \lambda\, y_s + (1 - \lambda)\, y_{\pi(s)}, \qquad
         \lambda \sim \mathrm{Beta}(a, a)
 
-    with a number :math:`\lambda` and a permutation :math:`\pi` for each batch. Weights
-    of samples are mixed likewise.
+    with a number :math:`\lambda` and a permutation :math:`\pi` for each batch. Of
+    samples with weights the mixture weighs :math:`\lambda w_s + (1 - \lambda) w_{\pi(s)}`,
+    and their shares are those of its terms: a sample of weight 0 has no part in any.
 
     Parameters
     ----------
@@ -76,16 +77,20 @@ class Mixup:
             As many samples, with targets as numbers.
         """
         X, targets, weights = data
-        dtype = X.dtype
-        return Data(
-            _mixed(X, noise),
-            _mixed(self.encode(targets, dtype), noise),
-            None if weights is None else _mixed(weights, noise),
-        )
+        targets, share = self.encode(targets, X.dtype), noise.share
+        if weights is None:
+            return Data(_mixed(X, noise, share), _mixed(targets, noise, share))
+        mixed = _mixed(weights, noise, share)
+        # What weighs nothing has no part in a mixture.
+        weighs = mixed > 0.0
+        own = ops.where(weighs, weights * share, array_namespace(X).ones_like(mixed))
+        shares = own / ops.where(weighs, mixed, array_namespace(X).ones_like(mixed))
+        column = shares[:, None]
+        targets = _mixed(targets, noise, column if targets.ndim == 2 else shares)
+        return Data(_mixed(X, noise, column), targets, mixed)
 
 
-def _mixed(x: Array, noise: StepNoise) -> Array:
-    share: Array = noise.share
+def _mixed(x: Array, noise: StepNoise, share: Array) -> Array:
     return x * share + ops.rows(x, noise.partners) * (1.0 - share)
 
 
