@@ -394,7 +394,7 @@ class Training:
         targets = np.eye(3)[rng.integers(3, size=n)].view(Taped)
         self.data = Data(rng.normal(size=(n, 4)).view(Taped), targets, weights)
         self.params = rng.normal(size=self.network.n_params).view(Taped)
-        self.state = optimizer.init(self.params)
+        self.state = taped(optimizer.init(self.params))
         self.orders = [rng.permutation(n).astype(np.int32) for _ in range(20)]
 
     def buffers(self, n_rows: int) -> Any:
