@@ -33,9 +33,8 @@ from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Network
 from xpnet.optimizers import Adam
 from xpnet.training import Data, Objective, step_coefficients, training_step
-from xpnet.training.batches import batches
 from xpnet.training.noise import Numbers
-from xpnet.training.steps import host_coefficients, make_steps
+from xpnet.training.steps import host_coefficients, make_steps, spans
 
 PAGE = Path(__file__).parent.parent / "docs" / "gpu.md"
 MARK = "gpu"
@@ -129,13 +128,9 @@ def stepper(setup: Setup, *, compiled: bool) -> Callable[[], Array]:
     zero = asarray_like(np.zeros((), np.float32), params)
 
     def run() -> Array:
-        rows, numbers = steps.bring(order, Numbers(coefficients))
-        total, done = zero, 0
-        for some in batches(order.shape[0], steps.at_once * n_rows, rows):
-            stop = done + some.shape[0] // n_rows
-            these = numbers.between(done, stop, done * n_rows, stop * n_rows)
-            total = steps.take(total, some, these, some.shape[0])
-            done = stop
+        brought, total = steps.bring(order, Numbers(coefficients)), zero
+        for span in spans(order.shape[0], n_rows, steps.at_once, *brought):
+            total = steps.take(total, *span)
         return total
 
     return run

@@ -18,7 +18,7 @@ from xpnet._validation import HostArray
 from xpnet.exceptions import DataError
 from xpnet.inspection._summary import network_of
 from xpnet.training.noise import Numbers
-from xpnet.training.steps import make_steps
+from xpnet.training.steps import make_steps, spans
 
 __all__ = ["LearningRates", "before_network", "find_learning_rate"]
 
@@ -158,14 +158,11 @@ def _try_rates(estimator: Any, run: Run, rates: HostArray) -> HostArray:
     descended = make_differentiable(estimator, run.objective, run.batch_size)
     steps = make_steps(descended, optimizer, data, params, state, size)
     draws = run.objective.draws(progress.seed, 1, len(rates) * size, size, dtype)
-    rows, numbers = steps.bring(order, Numbers(np.asarray(table, dtype), *draws))
+    brought = steps.bring(order, Numbers(np.asarray(table, dtype), *draws))
     zero = asarray_like(np.zeros((), dtype), params)
-    losses = []
+    n_rows = len(rates) * size
     with np.errstate(all="ignore"):  # where training diverges
-        for i in range(len(rates)):
-            start, stop = i * size, (i + 1) * size
-            these = numbers.between(i, i + 1, start, stop)
-            losses.append(steps.take(zero, rows[start:stop], these, size))
+        losses = [steps.take(zero, *span) for span in spans(n_rows, size, 1, *brought)]
         every = array_namespace(params).stack(losses)
         return to_numpy(every).astype(np.float64) / size  # sync point
 

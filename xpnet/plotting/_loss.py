@@ -119,8 +119,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         callback : object
-            A :class:`~xpnet.callbacks.History`, or any object with a list `loss_curve_`, one number an epoch; where it has a
-            `validation_loss_curve_` too that is not None, that is drawn beside.
+            A :class:`~xpnet.callbacks.History`, or any object with a list `loss_curve_`,
+            one number an epoch; where it has a `validation_loss_curve_` too that is not
+            None, that is drawn beside.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default a new figure of pyplot's.
         **line_kwargs : object

@@ -83,7 +83,7 @@ def train_lbfgs(
         n_iter += 1
         theta = asarray_like(intermediate_result.x.copy(), params, params.dtype)
         loss = float(intermediate_result.fun)  # sync point
-        check_finite(loss, float(max_abs(theta)), n_iter)
+        check_finite(loss, float(max_abs(theta)), n_iter)  # sync point
         out_of_time = time.monotonic() > deadline
         stop = on_iteration(Epoch(n_iter, loss, theta, out_of_time=out_of_time))
         if stop or out_of_time:

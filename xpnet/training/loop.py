@@ -12,10 +12,10 @@ from xpnet._namespace import asarray_like, dtype_name, max_abs, on_host, threads
 from xpnet._typing import Array
 from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
-from xpnet.training.batches import Data, HostIndices, batches
+from xpnet.training.batches import Data, HostIndices
 from xpnet.training.noise import Numbers
 from xpnet.training.objective import Differentiable
-from xpnet.training.steps import host_coefficients, make_steps
+from xpnet.training.steps import host_coefficients, make_steps, spans
 from xpnet.training.stopping import Plateau, check_finite
 
 __all__ = ["Epoch", "Progress", "end_epoch", "finite_loss", "train"]
@@ -161,21 +161,17 @@ def train(
             batch_size,
             dtype_name(params.dtype),
         )
-        in_order, numbers = steps.bring(order, Numbers(coefficients, *draws))
-        total, n_seen, n_steps = zero, 0, 0
-        at_once = steps.at_once * batch_size
+        brought = steps.bring(order, Numbers(coefficients, *draws))
+        total, n_seen = zero, 0
         with threads_for(params, 2.0 * batch_size * objective.base.network.widest):
-            for rows_at_once in batches(n_samples, at_once, in_order):
-                n_rows = min(at_once, n_samples - n_seen)
-                last = n_steps + math.ceil(n_rows / batch_size)
-                these = numbers.between(n_steps, last, n_seen, n_seen + n_rows)
-                total = steps.take(total, rows_at_once, these, n_rows)
-                n_seen, n_steps = n_seen + n_rows, last
+            for span in spans(n_samples, batch_size, steps.at_once, *brought):
+                total = steps.take(total, *span)
+                n_seen += span[-1]
                 out_of_time = time.monotonic() > deadline
                 if out_of_time:
                     break
         progress.params, progress.optimizer_state = steps.result()
-        progress.n_steps += n_steps
+        progress.n_steps += math.ceil(n_seen / batch_size)
         progress.n_seen += n_seen
         loss = finite_loss(total, n_seen, progress.params, n_iter)
         epoch = end_epoch(progress, n_iter, loss, watch, out_of_time=out_of_time)

@@ -327,6 +327,5 @@ def training_step(
         params, X, targets, out, weights=weights, key=key
     )
     params, state = optimizer.update(params, d_params, state, *coefficients)
-    if objective.base.max_norm is not None:
-        params = objective.base.limited(params)
+    params = objective.base.limited(params)
     return params, state, value

@@ -4,7 +4,8 @@ A step never talks to the host. The data lies on the device, batches are gathere
 the loss adds up there and is read once an epoch.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -15,11 +16,11 @@ from xpnet._typing import Array
 from xpnet.backends import captures, compile_step, compiles_by_default
 from xpnet.network import Network
 from xpnet.optimizers import Optimizer, State
-from xpnet.training.batches import Data, HostIndices, part
+from xpnet.training.batches import Data, HostIndices, batches, part
 from xpnet.training.noise import Numbers, StepNoise
 from xpnet.training.objective import Differentiable, training_step
 
-__all__ = ["Steps", "host_coefficients", "make_steps", "step_coefficients"]
+__all__ = ["Steps", "host_coefficients", "make_steps", "spans", "step_coefficients"]
 
 
 class Steps(Protocol):
@@ -84,6 +85,33 @@ def make_steps(
     return kind(
         objective, optimizer, data, params, state, batch_size, compiled=compiled
     )
+
+
+def spans(
+    n_samples: int, batch_size: int, at_once: int, rows: Any, numbers: Numbers
+) -> Iterator[tuple[Any, Numbers, int]]:
+    """Cut an epoch into what :meth:`Steps.take` takes at once.
+
+    Parameters
+    ----------
+    n_samples, batch_size : int
+        Of the epoch, and of a step; the last may have fewer.
+    at_once : int
+        Steps of a span; the last may have fewer.
+    rows, numbers : object, Numbers
+        What :meth:`Steps.bring` has brought.
+
+    Yields
+    ------
+    rows, numbers, n_rows
+        Of the span, in the order in which they are taken.
+    """
+    size = at_once * batch_size
+    for i, some in enumerate(batches(n_samples, size, rows)):
+        start, stop = i * size, min((i + 1) * size, n_samples)
+        first, n_rows = i * at_once, stop - start
+        last = first + math.ceil(n_rows / batch_size)
+        yield some, numbers.between(first, last, start, stop), n_rows
 
 
 class _FlatSteps:
