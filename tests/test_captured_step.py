@@ -101,7 +101,7 @@ class Taped(np.ndarray):
     def __array_function__(
         self, function: Any, types: Any, args: Any, kwargs: Any
     ) -> Any:
-        if function in (np.astype, np.take, np.where, np.ones_like):
+        if function in (np.astype, np.copy, np.take, np.where, np.ones_like):
             return launched(lambda: function(*plain(args), **kwargs))
         known = (np.reshape, np.sum, np.max)  # views, or ufuncs in the end
         if Tape.running is not None and function not in known:

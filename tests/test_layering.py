@@ -14,6 +14,7 @@ ROOT = Path(xpnet.__file__).parent
 
 LAYERS = [
     {"exceptions", "_typing"},
+    {"_tape"},
     {"_namespace"},
     {"_pointwise"},
     {"backends", "functional", "initializers"},
@@ -45,7 +46,8 @@ MATHEMATICS = {
 
 WHERE = {
     "numpy": {
-        *("_namespace", "_pointwise", "initializers", "training", "testing"),
+        *("_namespace", "_pointwise", "_tape", "backends", "initializers"),
+        *("training", "testing"),
         *("_custom", "_moving", "_parameters", "_preparation", "_run", "_streams"),
         *("_targets", "_validation"),
         *("datasets", "inspection", "persistence", "plotting", "_mlp"),

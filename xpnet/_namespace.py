@@ -30,6 +30,7 @@ from array_api_compat import (
 )
 from threadpoolctl import ThreadpoolController
 
+from xpnet._tape import Recorded
 from xpnet._typing import Array, Device, DType, Namespace
 from xpnet.exceptions import DataError
 
@@ -122,8 +123,12 @@ def array_namespace(*arrays: Array) -> Namespace:
     types = tuple(map(type, arrays))
     xp = _namespaces.get(types)
     if xp is None:
-        traced = any(map(is_traced, arrays))
-        xp = _cupy() if traced else array_api_compat.array_namespace(*arrays)
+        if Recorded in types:
+            xp = np
+        elif any(map(is_traced, arrays)):
+            xp = _cupy()
+        else:
+            xp = array_api_compat.array_namespace(*arrays)
         xp = _namespaces[types] = numpy_namespace if is_numpy_namespace(xp) else xp
     return xp
 
@@ -163,7 +168,8 @@ def _hinted(name: str) -> Callable[..., Array]:
             return getattr(array_namespace(*arrays), name)(*arrays, **options)
         function = functions.get(type(out))
         if function is None:
-            library = sys.modules[type(out).__module__.partition(".")[0]]
+            name_of = type(out).__module__.partition(".")[0]
+            library = np if type(out) is Recorded else sys.modules[name_of]
             function = functions[type(out)] = getattr(library, name)
         return function(*arrays, out=out, **options)
 
@@ -232,9 +238,9 @@ def transposed(W: Array) -> Array:
     """
     if W.shape[1] > _FEW:
         return W.T
-    if type(W) is np.ndarray:
-        return np.ascontiguousarray(W.T)
     xp = array_namespace(W)
+    if xp is numpy_namespace:
+        return np.copy(W.T, order="C")
     if array_api_compat.is_array_api_strict_namespace(xp):  # to give NumPy's numbers
         return xp.stack([W[:, i] for i in range(W.shape[1])])
     return W.T
@@ -365,7 +371,7 @@ def max_in_row(x: Array) -> Array:
     """Return the maximum of each row, ``(n_samples, n) -> (n_samples, 1)``."""
     xp = array_namespace(x)
     if is_numpy_namespace(xp) and x.ndim == 2 and x.shape[1] < _SHORT:
-        return np.maximum.reduce(np.ascontiguousarray(x.T), axis=0)[:, None]
+        return np.maximum.reduce(np.copy(x.T, order="C"), axis=0)[:, None]
     return xp.max(x, axis=-1, keepdims=True)
 
 

@@ -22,9 +22,10 @@ from xpnet._namespace import (
     is_on_host,
     is_traced,
 )
+from xpnet._tape import Recorded
 from xpnet._typing import Array
 
-__all__ = ["elementwise_calls", "is_pointwise", "pointwise"]
+__all__ = ["elementwise_calls", "is_pointwise", "loops_settled", "pointwise"]
 
 # One by one they cost a call of the C library each; NumPy has vector instructions.
 _SLOW_ALONE = {"exp", "expm1", "log", "log1p", "tanh", "logistic", "softplus"}
@@ -72,6 +73,11 @@ class _Loader:
 
 
 _loader = _Loader()
+
+
+def loops_settled() -> bool:
+    """Whether numba is loaded, or is known to be absent."""
+    return _loader.absent or _loader.compile is not None
 
 
 def is_pointwise(function: Any) -> bool:
@@ -123,20 +129,42 @@ def pointwise(
                 args = signature.bind(*args, **named).args
             first = args[0]
             target = first if updates else out
-            if target is not None and has_loop and looped(args, target):
-                return args[:updates] if updates > 1 else target
+            if target is not None and has_loop:
+                if type(first) is Recorded:
+                    target = written_down(args, target)
+                elif looped(args, target) is None:
+                    target = None
+                if target is not None:
+                    return args[:updates] if updates > 1 else target
             if is_cupy_namespace(array_namespace(first)) and not is_traced(first):
                 return _on_cupy(function, args, out, updates)
             return function(*args) if out is None else function(*args, out=out)
 
-        def looped(args: Sequence[Array], target: Array) -> bool:
-            """Run the loop, if there is one and it knows the arguments."""
+        def written_down(args: tuple[Array, ...], target: Array) -> Array | None:
+            """Run the loop and write that down; return the target, if that was done."""
+            tape = args[0].tape
+            plain, hint = tape.plain(args), tape.plain(target)
+            ran = looped(plain, hint)
+            if ran is not None:
+                tape.write(*ran)
+            elif loops_settled():
+                return None  # array code writes itself down
+            else:  # numba may come
+                again = functools.partial(
+                    call, *plain, **({} if updates else {"out": hint})
+                )
+                again()
+                tape.write(again)
+            return target if type(target) is Recorded else Recorded(hint, tape)
+
+        def looped(args: Sequence[Array], target: Array) -> tuple[Any, ...] | None:
+            """Run the loop, if there is one and it knows the arguments; return the call."""
             n_updates = updates or int(target is args[0])
             wait = type(target) is np.ndarray
             try:
                 if not wait:
                     if not is_on_host(target):
-                        return False
+                        return None
                     args = [host_view(x) for x in args]
                     target = host_view(target)
                 key = target.dtype, n_updates
@@ -144,11 +172,12 @@ def pointwise(
                 if loop is None:
                     loop = _loader.loop(function, target, n_updates, columns, wait=wait)
                     if loop is None:
-                        return False
+                        return None
                     loops[key] = loop
-                return bool(loop(*args) if n_updates else loop(target, *args))
+                arrays = args if n_updates else (target, *args)
+                return (loop, *arrays) if loop(*arrays) else None
             except Exception:  # noqa: BLE001 - numba's and torch's, before a loop
-                return False  # the function knows these arguments, or what is wrong
+                return None  # the function knows these arguments, or what is wrong
 
         call.n_updates = updates  # type: ignore[attr-defined]
         return call

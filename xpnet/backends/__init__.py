@@ -17,7 +17,12 @@ from xpnet._namespace import (
 )
 from xpnet._typing import Array, Device, DType, Namespace
 from xpnet.backends._libraries import LIBRARIES
-from xpnet.backends._steps import captures, compile_step, compiles_by_default
+from xpnet.backends._steps import (
+    captures,
+    compile_step,
+    compiles_by_default,
+    records,
+)
 from xpnet.exceptions import BackendUnavailableError, UnknownBackendError
 
 __all__ = [
@@ -29,6 +34,7 @@ __all__ = [
     "compile_step",
     "compiles_by_default",
     "get_backend",
+    "records",
 ]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from xpnet._typing import Array
+from xpnet.backends._inputs import Inputs
 from xpnet.backends._products import Products, multiplying
 from xpnet.exceptions import MissingDependencyError
 
@@ -88,18 +89,14 @@ class _Graph:
         self, step: Callable[..., Any], args: tuple[Any, ...], cupy: Any, cublas: Any
     ) -> None:
         params, state, total, data, rows, numbers, plan = args
-        self.total = total.copy()
-        self.rows = None if rows is None else rows.copy()
-        self.numbers = type(numbers)(
-            *(None if x is None else x.copy() for x in numbers)
-        )
+        own = self.inputs = Inputs(total, rows, numbers)
         self.params, self.state = params, state
         self.kept = data, plan
-        written = [params, *state, self.total]
+        written = [params, *state, own.total]
 
         def once() -> None:
             params, state, total = step(
-                self.params, self.state, self.total, data, self.rows, self.numbers, plan
+                self.params, self.state, own.total, data, own.rows, own.numbers, plan
             )
             for x, result in zip(written, [params, *state, total], strict=True):
                 if result is not x:
@@ -129,9 +126,6 @@ class _Graph:
         self, total: Array, rows: Array | None, numbers: tuple[Array | None, ...]
     ) -> tuple[Array, tuple[Array, ...], Array]:
         """Take the step with other numbers, on the current stream."""
-        own = self.total, self.rows, *self.numbers
-        for x, value in zip(own, (total, rows, *numbers), strict=True):
-            if value is not x:  # None is itself
-                x[...] = value
+        self.inputs.fill(total, rows, numbers)
         self.graph.launch()
-        return self.params, self.state, self.total
+        return self.params, self.state, self.inputs.total

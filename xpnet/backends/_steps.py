@@ -5,16 +5,20 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from xpnet._namespace import (
     array_namespace,
     is_cupy_namespace,
     is_jax_namespace,
     is_torch_namespace,
+    numpy_namespace,
 )
 from xpnet._typing import Array
 from xpnet.backends._constants import Constants
+from xpnet.backends._recording import RecordedStep
 
-__all__ = ["captures", "compile_step", "compiles_by_default"]
+__all__ = ["captures", "compile_step", "compiles_by_default", "records"]
 
 
 def compiles_by_default(ref: Array) -> bool:
@@ -49,6 +53,22 @@ def captures(ref: Array) -> bool:
     return is_cupy_namespace(array_namespace(ref))
 
 
+def records(ref: Array) -> bool:
+    """Whether compiled steps on arrays like `ref` are calls that have been recorded.
+
+    Parameters
+    ----------
+    ref : array
+        Of the library in question.
+
+    Returns
+    -------
+    bool
+        True for NumPy from 2.1 on, whose functions are the standard's.
+    """
+    return type(ref) is np.ndarray and numpy_namespace is np
+
+
 def compile_step(
     step: Callable[..., Any],
     static: tuple[Any, ...],
@@ -72,8 +92,8 @@ def compile_step(
     compiled : bool, optional
         Whether to compile, by default where :func:`compiles_by_default` says so:
         ``jax.jit``. ``torch.compile`` takes its time, CUDA graphs of CuPy need
-        nvmath-python, and both are asked for by True. NumPy and array-api-strict have
-        no such compiler.
+        nvmath-python, and what NumPy is made to do can be recorded: all three are asked
+        for by True. array-api-strict has no such compiler.
     donate : bool, default=True
         Whether results may take the memory of `params` and `state`.
 
@@ -103,6 +123,8 @@ def compile_step(
         from xpnet.backends._graph import captured
 
         return _Guarded(plain, captured(plain))
+    if records(ref) and compiled:
+        return _Guarded(plain, RecordedStep(plain))
     return plain
 
 

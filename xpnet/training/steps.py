@@ -13,7 +13,7 @@ import numpy as np
 from xpnet import _namespace as ops
 from xpnet._namespace import asarray_like, dtype_name
 from xpnet._typing import Array
-from xpnet.backends import captures, compile_step, compiles_by_default
+from xpnet.backends import captures, compile_step, compiles_by_default, records
 from xpnet.network import Network
 from xpnet.optimizers import Optimizer, State
 from xpnet.training.batches import Data, HostIndices, batches, part
@@ -73,7 +73,8 @@ def make_steps(
     batch_size : int
         Samples a step; the last of an epoch may have fewer.
     compiled : bool, optional
-        As :func:`xpnet.backends.compile_step` takes it.
+        As :func:`xpnet.backends.compile_step` takes it; by default NumPy's steps are
+        recorded, too, where all functions are xpnet's.
 
     Returns
     -------
@@ -130,6 +131,8 @@ class _FlatSteps:
     ) -> None:
         self.objective, self.data, self.batch_size = objective, data, batch_size
         self.params, self.state = params, state
+        if compiled is None:
+            compiled = records(params) and objective.base.own
         self.at_once = _CAPTURED if compiled and captures(params) else 1
         self.buffers: dict[int, Any] = {}  # for full batches, and for a short last
         self.plans: dict[int, Plan] = {}
@@ -263,7 +266,7 @@ def _flat_steps(
             state,
             X,
             targets,
-            tuple(table[i, j] for j in range(table.shape[1])),
+            tuple(table[i, j, ...] for j in range(table.shape[1])),
             out,
             weights=weights,
             key=key,

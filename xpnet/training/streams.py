@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from xpnet._namespace import array_namespace, asarray_like, dtype_name, threads_for
-from xpnet.backends import captures
+from xpnet.backends import captures, records
 from xpnet.optimizers import Optimizer
 from xpnet.training.batches import Data
 from xpnet.training.loop import Epoch, Progress, end_epoch, finite_loss
@@ -46,8 +46,8 @@ def train_stream(
     Parameters
     ----------
     progress, objective, optimizer, max_iter, n_done, watch, max_time, compiled
-        As for :func:`train`. A step that would be captured runs eagerly: each batch
-        lies elsewhere.
+        As for :func:`train`. A step that would be captured or recorded runs eagerly:
+        each batch lies elsewhere.
     epochs : callable
         Called once an epoch, returns a generator of its batches, on the device of
         ``progress.params``. A thread of its own goes through it.
@@ -68,6 +68,7 @@ def train_stream(
         Loss or parameters are no longer finite.
     """
     deadline = time.monotonic() + max_time
+    kept = captures(progress.params) or records(progress.params)
     steps = make_steps(
         objective,
         optimizer,
@@ -75,7 +76,7 @@ def train_stream(
         progress.params,
         progress.optimizer_state,
         sys.maxsize,
-        compiled=False if captures(progress.params) else compiled,
+        compiled=False if kept else compiled,
     )
     params = progress.params
     zero = asarray_like(np.zeros((), dtype_name(params.dtype)), params)

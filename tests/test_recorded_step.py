@@ -1,0 +1,341 @@
+"""NumPy's steps as a list of calls: the same bits, or none of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+from harness import compiler_or_give_up
+
+from xpnet import MLPClassifier, MLPRegressor, _namespace, _pointwise
+from xpnet._tape import Recorded, Tape
+from xpnet.backends import compile_step
+from xpnet.datasets import Batches
+from xpnet.functional.activations import ACTIVATIONS
+from xpnet.regressor import LOSSES
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),
+    pytest.mark.skipif(
+        _namespace.numpy_namespace is not np, reason="NumPy 2.1 is the standard's first"
+    ),
+]
+
+N_SAMPLES, BATCH, N_EPOCHS = 70, 20, 4  # the last batch has 10
+N_STEPS = 4 * N_EPOCHS
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
+    """The tapes that have been played."""
+    tapes, play = list[Tape](), Tape.play
+
+    def watched(tape: Tape) -> None:
+        tapes.append(tape)
+        play(tape)
+
+    monkeypatch.setattr(Tape, "play", watched)
+    return tapes
+
+
+@pytest.fixture(params=["numba", "plain", "numba comes"])
+def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without numba, with it, or with it from the middle of a training on."""
+    loader = type(_pointwise._loader)()
+    monkeypatch.setattr(_pointwise, "_loader", loader)
+    if request.param == "plain":
+        loader.absent = True
+        return
+    compiler_or_give_up("numba")
+    comes = 0 if request.param == "numba" else 20_000
+    monkeypatch.setattr(_pointwise, "_BREAK_EVEN", comes)
+
+
+@pytest.fixture
+def X(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(N_SAMPLES, 4))
+
+
+@pytest.fixture
+def y() -> np.ndarray:
+    return np.arange(N_SAMPLES) % 3
+
+
+def build(kind: Any = MLPClassifier, **parameters: Any) -> Any:
+    usual = {"hidden_layer_sizes": (7,), "batch_size": BATCH, "max_iter": N_EPOCHS}
+    return kind(**{"tol": 0.0, "random_state": 0, **usual, **parameters})
+
+
+def check_same(one: Any, other: Any) -> None:
+    assert one.loss_curve_ == other.loss_curve_
+    for x, y in zip(
+        [*one.coefs_, *one.intercepts_],
+        [*other.coefs_, *other.intercepts_],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(x, y)
+
+
+def check(
+    played: list[Tape], X: Any, y: Any, *, expected: bool = True, **options: Any
+) -> None:
+    """Train both ways; compare bits, and whether there was anything to compare."""
+    weights = options.pop("sample_weight", None)
+    eager, recorded = (
+        build(**options, compiled=compiled).fit(X, y, sample_weight=weights)
+        for compiled in (False, None)
+    )
+    check_same(recorded, eager)
+    assert bool(played) is expected
+
+
+OPTIONS: list[dict[str, Any]] = [
+    *({"activation": name} for name in ACTIVATIONS),
+    *({"solver": name} for name in ("adam", "adamw", "nadam", "rmsprop", "muon")),
+    {"solver": "sgd"},
+    {"solver": "sgd", "momentum": 0.0},
+    {"solver": "sgd", "nesterovs_momentum": False, "learning_rate": "invscaling"},
+    {"hidden_layer_sizes": ()},
+    {"hidden_layer_sizes": (5, 20, 3)},
+    {"alpha": 0.0},
+    {"l1": 0.1},
+    {"max_norm": 0.5},
+    {"dropout": 0.5, "input_dropout": 0.2},
+    {"normalization": "layer"},
+    {"normalization": "batch"},
+    {"label_smoothing": 0.1},
+    {"mixup": 0.4},
+    {"clip_norm": 0.1},
+    {"accumulate": 3, "max_iter": 12},
+    {"ema_decay": 0.9},
+    {"early_stopping": True},
+    {"shuffle": False, "batch_size": N_SAMPLES, "max_iter": 8},
+    {"class_weight": "balanced"},
+    {"dtype": "float32"},
+    {"dtype": "float32", "dropout": 0.5, "mixup": 0.4, "normalization": "layer"},
+]
+
+
+@pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_classifier(
+    options: dict[str, Any], played: list[Tape], X: np.ndarray, y: np.ndarray
+) -> None:
+    check(played, X, y, **options)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_regressor(loss: str, played: list[Tape], X: np.ndarray) -> None:
+    check(played, X, np.exp(X[:, 0]), kind=MLPRegressor, loss=loss)
+
+
+@pytest.mark.parametrize("kind", ["weights", "labels", "outputs"])
+def test_other_targets(
+    kind: str, played: list[Tape], X: np.ndarray, y: np.ndarray
+) -> None:
+    weights = np.linspace(0.0, 2.0, N_SAMPLES) if kind == "weights" else None
+    Y = {"labels": np.stack([y > 0, y > 1], 1), "outputs": np.stack([y, y % 2], 1)}
+    check(played, X, Y.get(kind, y), sample_weight=weights)
+
+
+def test_a_memory_map(tmp_path: Any, played: list[Tape], X: np.ndarray, y: Any) -> None:
+    mapped = np.memmap(tmp_path / "X", X.dtype, "w+", shape=X.shape)
+    mapped[...] = X
+    check(played, mapped, y)
+
+
+@pytest.mark.parametrize("reason", ["sparse", "unshuffled", "stream", "short"])
+def test_what_runs_as_it_is(
+    reason: str, played: list[Tape], X: np.ndarray, y: np.ndarray
+) -> None:
+    if reason == "stream":
+        blocks = [(X[i : i + 10], y[i : i + 10]) for i in range(0, N_SAMPLES, 10)]
+        build(max_iter=8, batch_size="auto").fit(Batches(lambda: blocks))
+        assert not played
+    elif reason == "sparse":
+        check(played, scipy.sparse.csr_array(X), y, expected=False)
+    else:
+        options = {"shuffle": False} if reason == "unshuffled" else {"max_iter": 1}
+        check(played, X, y, expected=False, **options)
+
+
+# ---------------------------------------------------------------- functions of a user's
+
+
+class Square:
+    """A function with no more than the array-API standard."""
+
+    def value(self, Z: Any) -> Any:
+        return Z * Z
+
+    def derivative(self, Z: Any) -> Any:
+        return 2.0 * Z
+
+
+class Looks(Square):
+    """One that reads numbers."""
+
+    def value(self, Z: Any) -> Any:
+        return Z * Z if bool(abs(Z[0, 0]) < 1e9) else Z
+
+
+class Noisy(Square):
+    """One that leaves no trace of what it does."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def value(self, Z: Any) -> Any:
+        return Z * Z + self.rng.normal(size=Z.shape)
+
+
+class Counts(Square):
+    """One that is not what it was a step before."""
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+    def value(self, Z: Any) -> Any:
+        self.factor *= 0.9
+        return self.factor * Z * Z
+
+    def derivative(self, Z: Any) -> Any:
+        return 2.0 * self.factor * Z
+
+
+def test_a_function_of_a_users_own_is_called_each_step(
+    played: list[Tape], X: np.ndarray, y: np.ndarray
+) -> None:
+    check(played, X, y, activation=Square(), expected=False)
+
+
+def test_unless_it_is_asked_for(
+    played: list[Tape], X: np.ndarray, y: np.ndarray
+) -> None:
+    eager, recorded = (
+        build(activation=Square(), compiled=compiled).fit(X, y)
+        for compiled in (False, True)
+    )
+    check_same(recorded, eager)
+    assert played
+
+
+@pytest.mark.parametrize("activation", [Looks, Noisy, Counts])
+@pytest.mark.filterwarnings("ignore:.*derivative")
+def test_what_can_not_be_recorded_runs_eagerly_after_a_warning(
+    activation: Any, X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpnet._preparation.check_activation", lambda *_: None)
+    with pytest.warns(RuntimeWarning, match="runs eagerly") as caught:
+        model = build(activation=activation(), compiled=True).fit(X, y)
+    assert [each.category for each in caught].count(RuntimeWarning) == 1
+    assert len(model.loss_curve_) == N_EPOCHS
+    if activation is Looks:  # it was asked nothing in vain
+        check_same(model, build(activation=Square(), compiled=False).fit(X, y))
+
+
+# ------------------------------------------------------------------------ arrays of tape
+
+
+@pytest.fixture
+def recorded() -> Iterator[tuple[np.ndarray, Recorded]]:
+    x = np.arange(6.0).reshape(2, 3)
+    return x, Recorded(x, Tape())
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        bool,
+        float,
+        int,
+        np.asarray,
+        np.zeros(3).__getitem__,
+        lambda x: x[x > 0.0],
+        lambda x: x[[0, 1]],
+        lambda x: np.arange(9.0).take(x),
+        lambda x: np.split(x, 2),
+        lambda x: np.copyto(x, 1.0),
+        np.modf,
+        lambda x: np.add.at(x, 0, 1.0),
+        lambda x: x.sum(),
+        hash,
+        lambda x: x.__setitem__(0, 1.0),
+    ],
+)
+def test_what_leaves_the_tape_raises(read: Any, recorded: Any) -> None:
+    _, x = recorded
+    with pytest.raises((TypeError, AttributeError)):
+        read(x[0, 0] if read in (bool, float, int) else x)
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x: x + 1.0,
+        lambda x: 1.0 - x.T,
+        lambda x: -x[1, :],
+        lambda x: x[1, 2] * x,
+        lambda x: np.float64(2.0) * x[:, None, 0],
+        lambda x: np.ones(2) @ x,
+        lambda x: np.matmul(x, x.T, out=np.empty((2, 2))),
+        lambda x: np.sum(x, axis=0),
+        lambda x: np.sum(x, axis=0, out=np.empty(3)),
+        np.max,
+        lambda x: np.maximum.reduce(x, axis=1, keepdims=True),
+        lambda x: np.take(x, np.asarray([1, 1, 0]), axis=0),
+        lambda x: np.take(x, np.asarray([1, 0])),
+        lambda x: np.copy(x.T, order="C"),
+        lambda x: np.reshape(x.T, (-1,)),
+        lambda x: np.where(x > 2.0, x, 0.0),
+        lambda x: np.concat([x, x], axis=1),
+        lambda x: np.astype(x > 2.0, np.float32),
+        lambda x: np.add(x, 1.0, out=np.zeros((2, 3)), where=np.eye(2, 3) > 0.0),
+        lambda x: np.add(1.0, 1.0, out=np.zeros((2, 3)), where=x > 0.0),
+        np.zeros_like,
+        lambda x: (x > 1.0) & (x < 4.0),
+    ],
+)
+def test_a_tape_gives_what_the_code_gives(compute: Any, recorded: Any) -> None:
+    x, traced = recorded
+    result = compute(traced)
+    np.testing.assert_array_equal(result.array, compute(x))
+    x *= -3.0
+    traced.tape.play()
+    desired = compute(x)
+    np.testing.assert_array_equal(result.array, desired)
+    assert result.dtype == desired.dtype
+    assert result.shape == desired.shape
+
+
+def test_in_place(recorded: Any) -> None:
+    x, traced = recorded
+    y = traced
+    y -= 1.0
+    assert y is traced
+    traced.tape.play()
+    np.testing.assert_array_equal(x, np.arange(6.0).reshape(2, 3) - 2.0)
+
+
+def test_a_step_that_fails_changes_nothing() -> None:
+    def step(*args: Any) -> Any:
+        params, state, total, *_ = args
+        params -= 1.0
+        float(params[0])
+        return params, state, total
+
+    params, total = np.ones(2), np.zeros(())
+    data, numbers = Empty(), ()
+    compiled = compile_step(step, (), params, compiled=True)
+    args = (params, (), total, data, None, numbers, ())
+    for n in range(1, 4):
+        compiled(*args)
+        np.testing.assert_array_equal(params, 1.0 - n)
+    with pytest.warns(RuntimeWarning, match="numbers of an array are read"):
+        compiled(*args)
+    np.testing.assert_array_equal(params, -3.0)
+
+
+class Empty(tuple):
+    X = None
