@@ -145,7 +145,7 @@ def test_a_memory_map(tmp_path: Any, played: list[Tape], X: np.ndarray, y: Any) 
     check(played, mapped, y)
 
 
-@pytest.mark.parametrize("reason", ["sparse", "unshuffled", "stream", "short"])
+@pytest.mark.parametrize("reason", ["sparse", "unshuffled", "stream", "short", "large"])
 def test_what_runs_as_it_is(
     reason: str, played: list[Tape], X: np.ndarray, y: np.ndarray
 ) -> None:
@@ -156,7 +156,11 @@ def test_what_runs_as_it_is(
     elif reason == "sparse":
         check(played, scipy.sparse.csr_array(X), y, expected=False)
     else:
-        options = {"shuffle": False} if reason == "unshuffled" else {"max_iter": 1}
+        options: dict[str, Any] = {
+            "unshuffled": {"shuffle": False},
+            "short": {"max_iter": 1},
+            "large": {"hidden_layer_sizes": (2**18 // BATCH + 1,)},
+        }[reason]
         check(played, X, y, expected=False, **options)
 
 
@@ -261,6 +265,8 @@ def recorded() -> Iterator[tuple[np.ndarray, Recorded]]:
         lambda x: np.add.at(x, 0, 1.0),
         lambda x: x.sum(),
         hash,
+        lambda x: np.add(x, 1.0, out=np.zeros((2, 3)), where=np.eye(2, 3) > 0.0),
+        lambda x: np.zeros((2, 3)).__iadd__(x),
         lambda x: x.__setitem__(0, 1.0),
     ],
 )
@@ -291,8 +297,7 @@ def test_what_leaves_the_tape_raises(read: Any, recorded: Any) -> None:
         lambda x: np.where(x > 2.0, x, 0.0),
         lambda x: np.concat([x, x], axis=1),
         lambda x: np.astype(x > 2.0, np.float32),
-        lambda x: np.add(x, 1.0, out=np.zeros((2, 3)), where=np.eye(2, 3) > 0.0),
-        lambda x: np.add(1.0, 1.0, out=np.zeros((2, 3)), where=x > 0.0),
+        lambda x: np.add(x, 1.0, out=x, where=np.eye(2, 3) > 0.0),
         np.zeros_like,
         lambda x: (x > 1.0) & (x < 4.0),
     ],

@@ -94,9 +94,12 @@ class Recorded(NDArrayOperatorsMixin):
         else:
             (result,) = out
             target = self.tape.plain(result)
-            function(*plain, out=target, **options)
             if not isinstance(result, Recorded):
+                if "where" in options or any(x is target for x in inputs):
+                    msg = "an array is changed that the step has made"
+                    raise NotRecordableError(msg)
                 result = Recorded(target, self.tape)
+            function(*plain, out=target, **options)
         if method == "reduce" or options or ufunc in (np.maximum, np.minimum):
             self.tape.write(partial(function, out=target, **options), *plain)
         else:  # by its place, which those two deprecate: a fifth sooner on 2,000 numbers
