@@ -385,7 +385,8 @@ def averages(cls: Any, samples: Any, decay: float, n_epochs: int) -> list[np.nda
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Adam, "update", spy)
-        for _ in model(cls, max_iter=n_epochs, tol=0.0).iter_fit(X, y):
+        spied = model(cls, max_iter=n_epochs, tol=0.0, compiled=False)
+        for _ in spied.iter_fit(X, y):
             shares = decay ** np.arange(len(raw) - 1, -1, -1.0)
             average = np.tensordot(shares / shares.sum(), raw, 1)
             found.append(average)

@@ -551,7 +551,9 @@ def test_info():
 def test_info_of_other_models(rng):
     X = rng.normal(size=(30, 2))
     labels = np.arange(30)[:, None] % [2, 3]
-    quantile = xpnet.MLPRegressor("quantile", (2,), solver="lbfgs", max_iter=3)
+    quantile = xpnet.MLPRegressor(
+        "quantile", (2,), solver="lbfgs", max_iter=3, random_state=0
+    )
     several = MLPClassifier((2,), max_iter=1)
     for model, y, part in (
         (quantile, X, "outputs   2\nloss      quantile, "),

@@ -1,6 +1,8 @@
 """NumPy's steps as a list of calls: the same bits, or none of it."""
 
-from collections.abc import Iterator
+import gc
+from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,10 @@ from harness import compiler_or_give_up
 
 from xpnet import MLPClassifier, MLPRegressor, _namespace, _pointwise
 from xpnet._tape import Recorded, Tape
-from xpnet.backends import compile_step
+from xpnet.backends import _recording, compile_step
 from xpnet.datasets import Batches
 from xpnet.functional.activations import ACTIVATIONS
+from xpnet.inspection import find_learning_rate
 from xpnet.regressor import LOSSES
 
 pytestmark = [
@@ -22,21 +25,24 @@ pytestmark = [
     ),
 ]
 
-N_SAMPLES, BATCH, N_EPOCHS = 70, 20, 4  # the last batch has 10
-N_STEPS = 4 * N_EPOCHS
+N_SAMPLES, BATCH, N_EPOCHS = 70, 20, 6  # the last batch has 10
+PLAYED = {20: 3 * N_EPOCHS - 3, 10: N_EPOCHS - 3}
+"""Two steps of a kind run as they are, and one is recorded."""
 
 
 @pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
-    """The tapes that have been played."""
-    tapes, play = list[Tape](), Tape.play
+def played(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """How often tapes have been played, by the number of rows."""
+    counter, play = Counter[int](), Tape.play
 
     def watched(tape: Tape) -> None:
-        tapes.append(tape)
+        take, (rows, *_) = tape.calls[0]
+        counter[len(rows) if take.__name__ == "take" else 0] += 1
         play(tape)
 
     monkeypatch.setattr(Tape, "play", watched)
-    return tapes
+    monkeypatch.setattr(_recording, "_BEFORE", 2)
+    return counter
 
 
 @pytest.fixture(params=["numba", "plain", "numba comes"])
@@ -77,17 +83,15 @@ def check_same(one: Any, other: Any) -> None:
         np.testing.assert_array_equal(x, y)
 
 
-def check(
-    played: list[Tape], X: Any, y: Any, *, expected: bool = True, **options: Any
-) -> None:
-    """Train both ways; compare bits, and whether there was anything to compare."""
+def check(played: Counter[int], X: Any, y: Any, plays: Any, **options: Any) -> None:
+    """Train both ways; compare bits, and how often there was anything to compare."""
     weights = options.pop("sample_weight", None)
     eager, recorded = (
         build(**options, compiled=compiled).fit(X, y, sample_weight=weights)
         for compiled in (False, None)
     )
     check_same(recorded, eager)
-    assert bool(played) is expected
+    assert played == plays
 
 
 OPTIONS: list[dict[str, Any]] = [
@@ -107,10 +111,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"label_smoothing": 0.1},
     {"mixup": 0.4},
     {"clip_norm": 0.1},
-    {"accumulate": 3, "max_iter": 12},
     {"ema_decay": 0.9},
-    {"early_stopping": True},
-    {"shuffle": False, "batch_size": N_SAMPLES, "max_iter": 8},
     {"class_weight": "balanced"},
     {"dtype": "float32"},
     {"dtype": "float32", "dropout": 0.5, "mixup": 0.4, "normalization": "layer"},
@@ -120,48 +121,65 @@ OPTIONS: list[dict[str, Any]] = [
 @pytest.mark.usefixtures("loops")
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_a_classifier(
-    options: dict[str, Any], played: list[Tape], X: np.ndarray, y: np.ndarray
+    options: dict[str, Any], played: Counter[int], X: np.ndarray, y: np.ndarray
 ) -> None:
-    check(played, X, y, **options)
+    check(played, X, y, PLAYED, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "plays"),
+    [
+        ({"accumulate": 3, "max_iter": 12}, {60: 9, 10: 9}),
+        ({"early_stopping": True, "max_iter": 10}, {20: 27, 3: 7}),
+        ({"shuffle": False, "batch_size": N_SAMPLES, "max_iter": 8}, {0: 5}),
+    ],
+    ids=str,
+)
+def test_other_batches(
+    options: Any, plays: Any, played: Counter[int], X: np.ndarray, y: np.ndarray
+) -> None:
+    check(played, X, y, plays, **options)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_regressor(loss: str, played: list[Tape], X: np.ndarray) -> None:
-    check(played, X, np.exp(X[:, 0]), kind=MLPRegressor, loss=loss)
+def test_a_regressor(loss: str, played: Counter[int], X: np.ndarray) -> None:
+    check(played, X, np.exp(X[:, 0]), PLAYED, kind=MLPRegressor, loss=loss)
 
 
 @pytest.mark.parametrize("kind", ["weights", "labels", "outputs"])
 def test_other_targets(
-    kind: str, played: list[Tape], X: np.ndarray, y: np.ndarray
+    kind: str, played: Counter[int], X: np.ndarray, y: np.ndarray
 ) -> None:
     weights = np.linspace(0.0, 2.0, N_SAMPLES) if kind == "weights" else None
     Y = {"labels": np.stack([y > 0, y > 1], 1), "outputs": np.stack([y, y % 2], 1)}
-    check(played, X, Y.get(kind, y), sample_weight=weights)
+    check(played, X, Y.get(kind, y), PLAYED, sample_weight=weights)
 
 
-def test_a_memory_map(tmp_path: Any, played: list[Tape], X: np.ndarray, y: Any) -> None:
+def test_a_memory_map(
+    tmp_path: Any, played: Counter[int], X: np.ndarray, y: Any
+) -> None:
     mapped = np.memmap(tmp_path / "X", X.dtype, "w+", shape=X.shape)
     mapped[...] = X
-    check(played, mapped, y)
+    check(played, mapped, y, PLAYED)
 
 
 @pytest.mark.parametrize("reason", ["sparse", "unshuffled", "stream", "short", "large"])
 def test_what_runs_as_it_is(
-    reason: str, played: list[Tape], X: np.ndarray, y: np.ndarray
+    reason: str, played: Counter[int], X: np.ndarray, y: np.ndarray
 ) -> None:
     if reason == "stream":
         blocks = [(X[i : i + 10], y[i : i + 10]) for i in range(0, N_SAMPLES, 10)]
         build(max_iter=8, batch_size="auto").fit(Batches(lambda: blocks))
         assert not played
     elif reason == "sparse":
-        check(played, scipy.sparse.csr_array(X), y, expected=False)
+        check(played, scipy.sparse.csr_array(X), y, {})
     else:
         options: dict[str, Any] = {
             "unshuffled": {"shuffle": False},
             "short": {"max_iter": 1},
             "large": {"hidden_layer_sizes": (2**18 // BATCH + 1,)},
         }[reason]
-        check(played, X, y, expected=False, **options)
+        check(played, X, y, {}, **options)
 
 
 # ---------------------------------------------------------------- functions of a user's
@@ -182,6 +200,13 @@ class Looks(Square):
 
     def value(self, Z: Any) -> Any:
         return Z * Z if bool(abs(Z[0, 0]) < 1e9) else Z
+
+
+class Picks(Square):
+    """One that copies what is no view."""
+
+    def value(self, Z: Any) -> Any:
+        return Z * Z + 0.0 * Z[:, (0,)]
 
 
 class Noisy(Square):
@@ -209,24 +234,23 @@ class Counts(Square):
 
 
 def test_a_function_of_a_users_own_is_called_each_step(
-    played: list[Tape], X: np.ndarray, y: np.ndarray
+    played: Counter[int], X: np.ndarray, y: np.ndarray
 ) -> None:
-    check(played, X, y, activation=Square(), expected=False)
+    check(played, X, y, {}, activation=Square())
 
 
 def test_unless_it_is_asked_for(
-    played: list[Tape], X: np.ndarray, y: np.ndarray
+    played: Counter[int], X: np.ndarray, y: np.ndarray
 ) -> None:
     eager, recorded = (
         build(activation=Square(), compiled=compiled).fit(X, y)
         for compiled in (False, True)
     )
     check_same(recorded, eager)
-    assert played
+    assert played == PLAYED
 
 
-@pytest.mark.parametrize("activation", [Looks, Noisy, Counts])
-@pytest.mark.filterwarnings("ignore:.*derivative")
+@pytest.mark.parametrize("activation", [Looks, Picks, Counts, Noisy])
 def test_what_can_not_be_recorded_runs_eagerly_after_a_warning(
     activation: Any, X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,16 +258,99 @@ def test_what_can_not_be_recorded_runs_eagerly_after_a_warning(
     with pytest.warns(RuntimeWarning, match="runs eagerly") as caught:
         model = build(activation=activation(), compiled=True).fit(X, y)
     assert [each.category for each in caught].count(RuntimeWarning) == 1
-    assert len(model.loss_curve_) == N_EPOCHS
-    if activation is Looks:  # it was asked nothing in vain
-        check_same(model, build(activation=Square(), compiled=False).fit(X, y))
+    if activation in (Looks, Picks):  # the others are not the same after a call in vain
+        check_same(model, build(activation=activation(), compiled=False).fit(X, y))
+
+
+@pytest.mark.parametrize("number", [np.float64(1.0), 1.0, 1])
+def test_numbers_of_a_grid(number: Any, played: Counter[int], X: np.ndarray) -> None:
+    options = {"loss": "huber", "huber_delta": number, "dtype": "float32"}
+    check(played, X, X[:, 0], PLAYED, kind=MLPRegressor, **options)
+
+
+def test_another_dtype_is_refused() -> None:
+    def step(*args: Any) -> Any:
+        params, state, total, *_ = args
+        return params, state, total + np.float64(1.0)
+
+    warns = pytest.warns(RuntimeWarning, match="another dtype")
+    total = np.zeros((), np.float32)
+    taken = take_steps(step, np.ones(1), total, _recording._BEFORE + 1, last=warns)
+    assert taken[-1][2].dtype == np.float64
+
+
+@pytest.mark.parametrize("where", ["recording", "checking", "playing"])
+def test_what_interrupts_a_step_gets_out(
+    where: str, X: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def alarm(*_: Any) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(_recording, "_BEFORE", 2)
+    name = {"recording": "recorded", "checking": "play", "playing": "play"}[where]
+    if where == "playing":
+        check = _recording._Recording._check
+
+        def checked(*args: Any) -> Any:
+            result = check(*args)
+            monkeypatch.setattr(Tape, "play", alarm)
+            return result
+
+        monkeypatch.setattr(_recording._Recording, "_check", checked)
+    else:
+        monkeypatch.setattr(Tape, name, alarm)
+    with pytest.raises(TimeoutError):
+        build().fit(X, y)
+
+
+def test_trainings_that_take_turns(
+    played: Counter[int], X: np.ndarray, y: np.ndarray
+) -> None:
+    models = [build(compiled=compiled) for compiled in (None, None, False)]
+    for _ in zip(*(model.iter_fit(X, y) for model in models), strict=True):
+        pass
+    assert played[BATCH] == 2 * PLAYED[BATCH]
+    for model in models[:2]:
+        check_same(model, models[2])
+
+
+def test_parameters_that_change_between_calls(
+    played: Counter[int], X: np.ndarray, y: np.ndarray
+) -> None:
+    models = [build(compiled=compiled, warm_start=True) for compiled in (None, False)]
+    for rate in (0.01, 0.1):
+        for model in models:
+            model.set_params(learning_rate_init=rate).fit(X, y)
+    for scale in (0.5, 2.0):
+        for model in models:
+            for _ in model.iter_fit(X[:, ::-1], y):
+                model.coefs_[0][...] *= scale
+    check_same(*models)
+    assert played[BATCH] > 3 * PLAYED[BATCH]  # of four trainings
+
+
+def test_the_rates_that_are_tried(X: np.ndarray, y: np.ndarray) -> None:
+    losses = find_learning_rate(build(), X, y).losses
+    assert len(set(losses)) == len(losses)
+
+
+def test_nothing_is_kept(played: Counter[int], X: np.ndarray, y: np.ndarray) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        model = build().fit(X, y)
+        assert played == PLAYED
+        assert not [x for x in gc.get_objects() if isinstance(x, Tape)]
+        assert model.n_iter_ == N_EPOCHS
+    finally:
+        gc.enable()
 
 
 # ------------------------------------------------------------------------ arrays of tape
 
 
 @pytest.fixture
-def recorded() -> Iterator[tuple[np.ndarray, Recorded]]:
+def recorded() -> tuple[np.ndarray, Recorded]:
     x = np.arange(6.0).reshape(2, 3)
     return x, Recorded(x, Tape())
 
@@ -258,6 +365,10 @@ def recorded() -> Iterator[tuple[np.ndarray, Recorded]]:
         np.zeros(3).__getitem__,
         lambda x: x[x > 0.0],
         lambda x: x[[0, 1]],
+        lambda x: x[:, (0, 1)],
+        lambda x: x[:, True],
+        lambda x: np.nan_to_num(x, copy=False),
+        lambda x: np.clip(x, 0.0, 1.0, x),
         lambda x: np.arange(9.0).take(x),
         lambda x: np.split(x, 2),
         lambda x: np.copyto(x, 1.0),
@@ -293,6 +404,7 @@ def test_what_leaves_the_tape_raises(read: Any, recorded: Any) -> None:
         lambda x: np.take(x, np.asarray([1, 1, 0]), axis=0),
         lambda x: np.take(x, np.asarray([1, 0])),
         lambda x: np.copy(x.T, order="C"),
+        lambda x: np.ones(np.shape(x), np.result_type(x)) * np.ndim(x) + x.mT.T,
         lambda x: np.reshape(x.T, (-1,)),
         lambda x: np.where(x > 2.0, x, 0.0),
         lambda x: np.concat([x, x], axis=1),
@@ -323,6 +435,21 @@ def test_in_place(recorded: Any) -> None:
     np.testing.assert_array_equal(x, np.arange(6.0).reshape(2, 3) - 2.0)
 
 
+class Nothing:
+    """Data that no step asks for."""
+
+    X = None
+
+
+def take_steps(step: Any, params: Any, total: Any, n: int, last: Any) -> list[Any]:
+    """Take some steps, compiled, the last one under a context; return the results."""
+    compiled, data, taken = compile_step(step, (), params, compiled=True), Nothing(), []
+    for i in range(n):
+        with last if i == n - 1 else nullcontext():
+            taken.append(compiled(params, (), total, data, None, (), ()))
+    return taken
+
+
 def test_a_step_that_fails_changes_nothing() -> None:
     def step(*args: Any) -> Any:
         params, state, total, *_ = args
@@ -330,17 +457,7 @@ def test_a_step_that_fails_changes_nothing() -> None:
         float(params[0])
         return params, state, total
 
-    params, total = np.ones(2), np.zeros(())
-    data, numbers = Empty(), ()
-    compiled = compile_step(step, (), params, compiled=True)
-    args = (params, (), total, data, None, numbers, ())
-    for n in range(1, 4):
-        compiled(*args)
-        np.testing.assert_array_equal(params, 1.0 - n)
-    with pytest.warns(RuntimeWarning, match="numbers of an array are read"):
-        compiled(*args)
-    np.testing.assert_array_equal(params, -3.0)
-
-
-class Empty(tuple):
-    X = None
+    params, n = np.zeros(2), _recording._BEFORE + 1
+    warns = pytest.warns(RuntimeWarning, match="numbers of an array are read")
+    take_steps(step, params, np.zeros(()), n, last=warns)
+    np.testing.assert_array_equal(params, -n)

@@ -44,7 +44,6 @@ def adapt_loss(loss: Any) -> Loss:
         gradient = loss.derivative(outputs, targets) * 1.0
         return average(loss.value(outputs, targets), gradient, weights)
 
-    function.__module__ = type(loss).__module__
     return function
 
 

@@ -23,6 +23,7 @@ from xpnet._validation import HostArray, check_X
 from xpnet.exceptions import StaleFitError
 from xpnet.inspection import summary
 from xpnet.training import Data, Epoch, train, train_lbfgs, train_stream
+from xpnet.training.steps import pays_to_record
 
 __all__ = ["BaseMLP"]
 
@@ -196,6 +197,20 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
                     break
                 tasks.begin_epoch()
 
+    def _compiles(self, run: Run) -> bool | None:
+        """Have small steps of NumPy recorded; functions of a user's own may change."""
+        network = run.objective.network
+        functions = [
+            *(layer.activation for layer in network.layers),
+            getattr(self, "loss", ""),
+        ]
+        own = all(isinstance(function, str) for function in functions)
+        compiled: bool | None = self.compiled
+        if compiled is not None or not own:
+            return compiled
+        small = pays_to_record(run.progress.params, network, run.batch_size)
+        return True if small else None
+
     def _trained(self, run: Run) -> Iterator[Epoch]:
         """Take the steps, on arrays or on batches as they come."""
         what = (
@@ -208,7 +223,7 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
             "n_done": self.max_iter if run.stopped else run.n_iter,
             "watch": lambda loss: self._watch(run, loss),
             "max_time": self.max_time or math.inf,
-            "compiled": self.compiled,
+            "compiled": self._compiles(run),
         }
         if run.passes is None:
             return train(

@@ -25,8 +25,8 @@ class NotRecordableError(TypeError):
 class Recorded(NDArrayOperatorsMixin):
     """An array of NumPy's, and the tape on which its use is written down.
 
-    It has what the array-API standard has, views included. What would read numbers into
-    Python raises, since the calls could not follow it.
+    Functions of NumPy take it, and give others like it, for views too. What would read
+    numbers into Python raises, since the calls could not follow it.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class Recorded(NDArrayOperatorsMixin):
     dtype = property(lambda self: self.array.dtype)
     device = property(lambda self: self.array.device)
     T = property(lambda self: Recorded(self.array.T, self.tape))
+    mT = property(lambda self: Recorded(self.array.mT, self.tape))
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return np
@@ -67,8 +68,8 @@ class Recorded(NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> "Recorded":
         index = index if isinstance(index, tuple) else (index,)
-        if any(isinstance(i, (Recorded, np.ndarray, list)) for i in index):
-            msg = "an array as an index; xp.take takes rows"
+        if not all(i is None or i is ... or type(i) in (int, slice) for i in index):
+            msg = "an index other than numbers and slices; xp.take takes rows"
             raise NotRecordableError(msg)
         if Ellipsis not in index:
             index = (*index, Ellipsis)  # a number becomes an array, which stays a view
@@ -95,7 +96,8 @@ class Recorded(NDArrayOperatorsMixin):
             (result,) = out
             target = self.tape.plain(result)
             if not isinstance(result, Recorded):
-                if "where" in options or any(x is target for x in inputs):
+                shared = any(np.may_share_memory(x, target) for x in _arrays(plain))
+                if "where" in options or shared:
                     msg = "an array is changed that the step has made"
                     raise NotRecordableError(msg)
                 result = Recorded(target, self.tape)
@@ -111,26 +113,42 @@ class Recorded(NDArrayOperatorsMixin):
     ) -> Any:
         """Call a function that isn't elementwise, and write the call down."""
         plain, options = self.tape.plain(args), self.tape.plain(options)
-        found = function(*plain, **options)
-        again = partial(function, *plain, **options)
+        call = partial(function, *plain, **options)
         if "out" in options:
-            self.tape.write(again)
+            call()
+            self.tape.write(call)
             return Recorded(options["out"], self.tape)
+        found = call()
+        if function in _OF_SHAPES:
+            return found
         if not isinstance(found, (np.ndarray, np.generic)):
             msg = f"numpy.{function.__name__} gives no array"
             raise NotRecordableError(msg)
         result = np.asarray(found)
-        memory = [x for x in (*plain, *options.values()) if isinstance(x, np.ndarray)]
-        if any(np.may_share_memory(result, x) for x in memory):
-            return Recorded(result, self.tape)  # a view, of memory that stays
-        if function is np.take and options.keys() == {"axis"}:
-            x, rows = plain  # in bounds; to look once more would take a copy
-            self.tape.write(x.take, rows, options["axis"], result, "clip")
+        if any(np.may_share_memory(result, x) for x in _arrays(plain)):
+            if function not in _VIEWS:
+                msg = f"numpy.{function.__name__} may change an array"
+                raise NotRecordableError(msg)
+        elif function is np.take and len(plain) == 2 and options.keys() == {"axis"}:
+            x, rows = plain  # in bounds, or a step before would have failed
+            self.tape.write(x.take, rows, options["axis"], result, "wrap")
         elif function is np.copy:
             self.tape.write(np.copyto, result, plain[0])
         else:
-            self.tape.write(_copy, result, again)
+            self.tape.write(_copy, result, call)
         return Recorded(result, self.tape)
+
+
+_OF_SHAPES = {np.ndim, np.result_type, np.shape, np.size}
+_VIEWS = {np.broadcast_to, np.expand_dims, np.moveaxis, np.reshape, np.squeeze}
+_VIEWS |= {np.swapaxes, np.transpose, getattr(np, "matrix_transpose", np.transpose)}
+
+
+def _arrays(x: Any) -> list[Array]:
+    """Return the arrays in tuples and lists."""
+    if isinstance(x, (tuple, list)):
+        return [array for each in x for array in _arrays(each)]
+    return [x] if isinstance(x, np.ndarray) else []
 
 
 def _copy(result: Array, call: Callable[[], Any]) -> None:
@@ -163,6 +181,15 @@ class Tape:
         if isinstance(x, dict):
             return {name: self.plain(value) for name, value in x.items()}
         return x
+
+    def keep(self, result: Recorded, target: Array) -> None:
+        """Copy a result to where it is wanted, unless it lies there."""
+        if not isinstance(result, Recorded) or result.dtype != target.dtype:
+            msg = f"a step turns {target.dtype} into another dtype, or into no array"
+            raise NotRecordableError(msg)
+        if result.array is not target:
+            np.copyto(target, result.array)
+            self.write(np.copyto, target, result.array)
 
     def play(self) -> None:
         """Make the calls."""

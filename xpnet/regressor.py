@@ -317,9 +317,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
             check_loss(self.loss, self._n_units, some, backend_of(some))
             return adapt_loss(self.loss)
         if self.loss == "quantile":
-            return partial(losses.quantile, level=self.quantile)
+            return partial(losses.quantile, level=float(self.quantile))
         if self.loss == "huber":
-            return partial(losses.huber, delta=self.huber_delta)
+            return partial(losses.huber, delta=float(self.huber_delta))
         return LOSSES[self.loss]
 
     _soften = staticmethod(_as_they_are)

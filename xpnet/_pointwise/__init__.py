@@ -22,7 +22,7 @@ from xpnet._namespace import (
     is_on_host,
     is_traced,
 )
-from xpnet._tape import Recorded
+from xpnet._tape import Recorded, Tape
 from xpnet._typing import Array
 
 __all__ = ["elementwise_calls", "is_pointwise", "loops_settled", "pointwise"]
@@ -76,8 +76,9 @@ _loader = _Loader()
 
 
 def loops_settled() -> bool:
-    """Whether numba is loaded, or is known to be absent."""
-    return _loader.absent or _loader.compile is not None
+    """Whether loops run where there are any, or numba is known to be absent."""
+    waits = _loader.compile is None or _loader.n_elements < _BREAK_EVEN
+    return _loader.absent or not waits
 
 
 def is_pointwise(function: Any) -> bool:
@@ -130,32 +131,31 @@ def pointwise(
             first = args[0]
             target = first if updates else out
             if target is not None and has_loop:
-                if type(first) is Recorded:
-                    target = written_down(args, target)
-                elif looped(args, target) is None:
-                    target = None
-                if target is not None:
+                if type(first) is not Recorded:
+                    done = looped(args, target) is not None
+                else:
+                    done = written_down(first.tape, args, target)
+                    if done and type(target) is not Recorded:
+                        target = Recorded(target, first.tape)
+                if done:
                     return args[:updates] if updates > 1 else target
             if is_cupy_namespace(array_namespace(first)) and not is_traced(first):
                 return _on_cupy(function, args, out, updates)
             return function(*args) if out is None else function(*args, out=out)
 
-        def written_down(args: tuple[Array, ...], target: Array) -> Array | None:
-            """Run the loop and write that down; return the target, if that was done."""
-            tape = args[0].tape
-            plain, hint = tape.plain(args), tape.plain(target)
-            ran = looped(plain, hint)
-            if ran is not None:
-                tape.write(*ran)
+        def written_down(tape: Tape, args: tuple[Array, ...], target: Array) -> bool:
+            """Run the loop, and write down that it ran."""
+            plain, target = tape.plain(args), tape.plain(target)
+            call_of_loop = looped(plain, target)
+            if call_of_loop is not None:
+                tape.write(*call_of_loop)
             elif loops_settled():
-                return None  # array code writes itself down
-            else:  # numba may come
-                again = functools.partial(
-                    call, *plain, **({} if updates else {"out": hint})
-                )
-                again()
-                tape.write(again)
-            return target if type(target) is Recorded else Recorded(hint, tape)
+                return False  # array code writes itself down
+            else:  # numba may come: until then this counts what there is to do
+                hint = {} if updates else {"out": target}
+                tape.write(functools.partial(call, **hint), *plain)
+                call(*plain, **hint)
+            return True
 
         def looped(args: Sequence[Array], target: Array) -> tuple[Any, ...] | None:
             """Run the loop, if there is one and it knows the arguments; return the call."""

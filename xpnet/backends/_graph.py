@@ -12,9 +12,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from xpnet._typing import Array
-from xpnet.backends._inputs import Inputs
 from xpnet.backends._products import Products, multiplying
+from xpnet.backends._replays import Inputs, Result, StepArgs, restore
 from xpnet.exceptions import MissingDependencyError
 
 __all__ = ["CapturedStep", "captured"]
@@ -59,45 +58,32 @@ class CapturedStep:
         self.step, self.libraries = step, libraries
         self.graphs: dict[tuple[Any, ...], _Graph] = {}
 
-    def __call__(
-        self,
-        params: Array,
-        state: tuple[Array, ...],
-        total: Array,
-        data: Any,
-        rows: Any,
-        numbers: tuple[Array | None, ...],
-        plan: Any,
-    ) -> tuple[Array, tuple[Array, ...], Array]:
+    def __call__(self, *arguments: Any) -> Result:
         """Take a step, in place."""
         cupy, cublas = self.libraries()
-        if isinstance(rows, slice):
-            rows = cupy.arange(rows.start, rows.stop, dtype="int32")
-        n_rows = None if rows is None else rows.shape[0]
-        key = (n_rows, id(params), *map(id, state), id(data), id(plan))
+        args = StepArgs(*arguments)
+        if isinstance(args.rows, slice):
+            rows = cupy.arange(args.rows.start, args.rows.stop, dtype="int32")
+            args = args._replace(rows=rows)
+        key = (args.n_rows, *map(id, args.fixed))
         graph = self.graphs.get(key)
         if graph is None:
-            args = (params, state, total, data, rows, numbers, plan)
             graph = self.graphs[key] = _Graph(self.step, args, cupy, cublas)
-        return graph.replay(total, rows, numbers)
+        return graph.replay(args)
 
 
 class _Graph:
     """A step on certain arrays, which it keeps, hence their ids are no others'."""
 
     def __init__(
-        self, step: Callable[..., Any], args: tuple[Any, ...], cupy: Any, cublas: Any
+        self, step: Callable[..., Any], args: StepArgs, cupy: Any, cublas: Any
     ) -> None:
-        params, state, total, data, rows, numbers, plan = args
-        own = self.inputs = Inputs(total, rows, numbers)
-        self.params, self.state = params, state
-        self.kept = data, plan
-        written = [params, *state, own.total]
+        own = self.inputs = Inputs(args.total, args.rows, args.numbers)
+        self.args = args._replace(total=own.total, rows=own.rows, numbers=own.numbers)
+        written = [args.params, *args.state, own.total]
 
         def once() -> None:
-            params, state, total = step(
-                self.params, self.state, own.total, data, own.rows, own.numbers, plan
-            )
+            params, state, total = step(*self.args)
             for x, result in zip(written, [params, *state, total], strict=True):
                 if result is not x:
                     x[...] = result
@@ -113,8 +99,7 @@ class _Graph:
                 try:
                     once()  # compiles kernels, loads libraries
                 finally:
-                    for x, old in zip(written, before, strict=True):
-                        x[...] = old
+                    restore(written, before)
                     stream.synchronize()  # sync point
                 stream.begin_capture()
                 try:
@@ -122,10 +107,8 @@ class _Graph:
                 finally:  # after an error, too, or the stream goes on capturing
                     self.graph = stream.end_capture()
 
-    def replay(
-        self, total: Array, rows: Array | None, numbers: tuple[Array | None, ...]
-    ) -> tuple[Array, tuple[Array, ...], Array]:
+    def replay(self, args: StepArgs) -> Result:
         """Take the step with other numbers, on the current stream."""
-        self.inputs.fill(total, rows, numbers)
+        self.inputs.fill(args.total, args.rows, args.numbers)
         self.graph.launch()
-        return self.params, self.state, self.inputs.total
+        return self.args.params, self.args.state, self.inputs.total

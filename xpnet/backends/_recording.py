@@ -1,45 +1,25 @@
-"""NumPy's training steps as a list of calls, which :mod:`xpnet._tape` writes down.
-
-Like a graph of CuPy's, a tape knows memory, and no arrays; what changes from step to step
-it reads from arrays of its own.
-"""
+"""NumPy's training steps as a list of calls, which :mod:`xpnet._tape` writes down."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from xpnet._namespace import is_sparse
 from xpnet._pointwise import loops_settled
 from xpnet._tape import NotRecordableError, Tape
-from xpnet._typing import Array
-from xpnet.backends._inputs import Inputs
+from xpnet.backends._replays import Inputs, Result, StepArgs, restore, warn_of
 
 __all__ = ["RecordedStep"]
 
-_BEFORE = 3  # steps of a kind that run before one is recorded: few are not worth it
+_BEFORE = 10  # steps of a kind that run before: recording takes as long as ten save
 
-Result = tuple[Array, tuple[Array, ...], Array]
-
-
-class _Args(NamedTuple):
-    """What a step is given."""
-
-    params: Array
-    state: tuple[Array, ...]
-    total: Array
-    data: Any
-    rows: Any
-    numbers: tuple[Array | None, ...]
-    plan: Any
+_NOT_NUMPYS = (TypeError, AttributeError, ValueError, IndexError)
+"""What code raises that expects arrays of NumPy and is given recorded ones."""
 
 
 class RecordedStep:
-    """A training step, and what it calls by the number of rows.
-
-    The first time a tape is played, it has to give what the step itself gives, bit by
-    bit: a function may do what leaves no trace on its arrays, such as drawing random
-    numbers.
+    """A training step, and its recordings by the number of rows.
 
     Parameters
     ----------
@@ -51,85 +31,90 @@ class RecordedStep:
     def __init__(self, step: Callable[..., Result]) -> None:
         self.step = step
         self.recordings: dict[int | None, _Recording] = {}
+        self.recordable = True
 
     def __call__(self, *arguments: Any) -> Result:
         """Take a step, in place."""
-        args = _Args(*arguments)
-        if isinstance(args.rows, slice) or is_sparse(args.data.X):
-            return self.step(*args)  # rows that are views, or no arrays
-        n_rows = None if args.rows is None else args.rows.shape[0]
-        kept = args.params, *args.state, args.data, args.plan
-        key = *map(id, kept), loops_settled()
-        recording = self.recordings.get(n_rows)
+        args = StepArgs(*arguments)
+        as_it_is = isinstance(args.rows, slice) or is_sparse(args.data.X)
+        if as_it_is or not self.recordable:  # rows that are views, or no arrays
+            return self.step(*args)
+        key = *map(id, args.fixed), loops_settled()
+        recording = self.recordings.get(args.n_rows)
         if recording is None or recording.key != key:
-            recording = self.recordings[n_rows] = _Recording(self.step, kept, key)
-        return recording.take(args)
+            recording = _Recording(self.step, args.fixed, key)
+            self.recordings[args.n_rows] = recording
+        try:
+            return recording.phase(recording, args)
+        except NotRecordableError as error:
+            self.recordable = False
+            self.recordings.clear()
+            result = self.step(*args)  # a mistake of the step's own raises here
+            warn_of(error)
+            return result
 
 
 class _Recording:
-    """A step on certain arrays, which it keeps, hence their ids are no others'."""
+    """A step on certain arrays, which it keeps, hence their ids are no others'.
+
+    The first ones run as they are, then one is recorded. The next is taken both ways,
+    and has to give the same bits: a function may do what leaves no trace on its arrays,
+    such as drawing random numbers.
+    """
 
     def __init__(
-        self,
-        step: Callable[..., Result],
-        kept: tuple[Any, ...],
-        key: tuple[int | bool, ...],
+        self, step: Callable[..., Result], fixed: tuple[Any, ...], key: tuple[int, ...]
     ) -> None:
-        self.step, self.kept, self.key = step, kept, key
-        self.n_before, self.checked = 0, False
+        self.step, self.fixed, self.key = step, fixed, key
+        self.n_before, self.tape = 0, Tape()
         self.inputs: Inputs
-        self.tape: Tape | None = None
+        self.phase = _Recording._wait
 
-    def take(self, args: _Args) -> Result:
-        """Take a step: the first ones as they are, then one to record, one to check."""
-        if self.tape is not None:
-            return (self._play if self.checked else self._check)(args, self.tape)
+    def _wait(self, args: StepArgs) -> Result:
         self.n_before += 1
-        return self.step(*args) if self.n_before <= _BEFORE else self._record(args)
+        if self.n_before == _BEFORE:
+            self.phase = _Recording._record
+        return self.step(*args)
 
-    def _play(self, args: _Args, tape: Tape) -> Result:
-        self.inputs.fill(args.total, args.rows, args.numbers)
-        tape.play()
-        return args.params, args.state, self.inputs.total
-
-    def _record(self, args: _Args) -> Result:
-        tape = Tape()
+    def _record(self, args: StepArgs) -> Result:
         own = self.inputs = Inputs(np.asarray(args.total), args.rows, args.numbers)
         args = args._replace(total=own.total, rows=own.rows, numbers=own.numbers)
         written = [args.params, *args.state, own.total]
         before = [x.copy() for x in written]
         try:
-            params, state, total = self.step(*tape.recorded(args))
+            params, state, total = self.step(*self.tape.recorded(args))
             for x, result in zip(written, (params, *state, total), strict=True):
-                if result.array is not x:
-                    np.copyto(x, result.array)
-                    tape.write(np.copyto, x, result.array)
-        except BaseException:
-            _restore(written, before)
+                self.tape.keep(result, x)
+        except BaseException as error:
+            restore(written, before)
+            if isinstance(error, _NOT_NUMPYS):
+                raise NotRecordableError(*error.args) from error
             raise
-        self.tape = tape
-        return args.params, args.state, own.total
+        self.phase = _Recording._check
+        return args.params, args.state, own.total.copy()
 
-    def _check(self, args: _Args, tape: Tape) -> Result:
-        args = args._replace(total=np.copy(args.total))  # the tape writes into its own
+    def _check(self, args: StepArgs) -> Result:
         written = [args.params, *args.state]
         before = [x.copy() for x in written]
-        played = _bits(self._play(args, tape))
-        _restore(written, before)
-        result = self.step(*args)
-        if _bits(result) != played:
-            _restore(written, before)
-            msg = "called again, its functions give other numbers"
-            raise NotRecordableError(msg)
-        self.checked = True
-        return result
+        try:
+            _, _, total = self._play(args)
+            played = [x.copy() for x in (*written, total)]
+        finally:
+            restore(written, before)
+        params, state, total = self.step(*args)
+        if [*map(_bits, played)] == [*map(_bits, (params, *state, total))]:
+            self.phase = _Recording._play
+            return params, state, total
+        restore(written, before)
+        msg = "a function that is called again gives other numbers"
+        raise NotRecordableError(msg)
+
+    def _play(self, args: StepArgs) -> Result:
+        own = self.inputs
+        own.fill(args.total, args.rows, args.numbers)
+        self.tape.play()
+        return args.params, args.state, own.total.copy()
 
 
-def _restore(arrays: list[Array], before: list[Array]) -> None:
-    for x, old in zip(arrays, before, strict=True):
-        np.copyto(x, old)
-
-
-def _bits(result: Result) -> list[bytes]:
-    params, state, total = result
-    return [np.asarray(x).tobytes() for x in (params, *state, total)]
+def _bits(x: Any) -> bytes:
+    return np.asarray(x).tobytes()

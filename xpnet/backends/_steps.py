@@ -1,7 +1,6 @@
 """The second compile seam: a whole training step, given to the library's compiler."""
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from xpnet._namespace import (
 from xpnet._typing import Array
 from xpnet.backends._constants import Constants
 from xpnet.backends._recording import RecordedStep
+from xpnet.backends._replays import warn_of
 
 __all__ = ["captures", "compile_step", "compiles_by_default", "records"]
 
@@ -124,7 +124,7 @@ def compile_step(
 
         return _Guarded(plain, captured(plain))
     if records(ref) and compiled:
-        return _Guarded(plain, RecordedStep(plain))
+        return RecordedStep(plain)
     return plain
 
 
@@ -173,11 +173,7 @@ class _Guarded:
                 raise
             result = self.plain(*args)  # a mistake of the step's own raises here
             self.compiled = None
-            msg = (
-                "The training step can't be compiled and runs eagerly, which is slower: "
-                f"{type(error).__name__}: {error}"
-            )
-            warnings.warn(msg, RuntimeWarning, stacklevel=2)
+            warn_of(error)
             return result
 
 

@@ -109,13 +109,6 @@ class Objective:
         """Itself."""
         return self
 
-    @property
-    def own(self) -> bool:
-        """Whether loss and activations are xpnet's; others may change between steps."""
-        function = getattr(self.loss, "func", self.loss)  # of a partial
-        own = function.__module__.startswith("xpnet.")
-        return own and all(isinstance(x.activation, str) for x in self.network.layers)
-
     def with_penalty(self, share: float) -> Self:
         """Return the same with a share of the penalties."""
         return replace(self, alpha=share * self.alpha, l1=share * self.l1)

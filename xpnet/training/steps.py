@@ -20,7 +20,14 @@ from xpnet.training.batches import Data, HostIndices, batches, part
 from xpnet.training.noise import Numbers, StepNoise
 from xpnet.training.objective import Differentiable, training_step
 
-__all__ = ["Steps", "host_coefficients", "make_steps", "spans", "step_coefficients"]
+__all__ = [
+    "Steps",
+    "host_coefficients",
+    "make_steps",
+    "pays_to_record",
+    "spans",
+    "step_coefficients",
+]
 
 
 class Steps(Protocol):
@@ -45,8 +52,8 @@ _SCANNED, _CAPTURED = 32, 16
 """Steps in a call of what was compiled: what the call costs is spread over them. To
 capture a graph takes as long as that many eager steps, twice."""
 _RECORDED = 2**18
-"""Numbers of the widest layer in a step. What is recorded keeps all that is computed on the
-way, and saves some 40 µs, which larger steps don't notice."""
+"""Numbers of an array in a step. What is recorded keeps all that is computed on the way, and
+saves some 40 µs, which larger steps don't notice."""
 
 
 def make_steps(
@@ -76,8 +83,7 @@ def make_steps(
     batch_size : int
         Samples a step; the last of an epoch may have fewer.
     compiled : bool, optional
-        As :func:`xpnet.backends.compile_step` takes it; by default NumPy's steps are
-        recorded, too, where they are small and all functions are xpnet's.
+        As :func:`xpnet.backends.compile_step` takes it.
 
     Returns
     -------
@@ -89,6 +95,27 @@ def make_steps(
     return kind(
         objective, optimizer, data, params, state, batch_size, compiled=compiled
     )
+
+
+def pays_to_record(params: Array, network: Network, n_rows: int) -> bool:
+    """Whether a step is so small that it is sooner recorded, on NumPy.
+
+    Parameters
+    ----------
+    params : array, shape (n_params,)
+        The flat vector.
+    network : Network
+        The chain of layers.
+    n_rows : int
+        Samples that are computed at a time.
+
+    Returns
+    -------
+    bool
+        False on other libraries.
+    """
+    largest = max(n_rows * max(network.sizes), network.n_params)
+    return records(params) and largest <= _RECORDED
 
 
 def spans(
@@ -134,12 +161,6 @@ class _FlatSteps:
     ) -> None:
         self.objective, self.data, self.batch_size = objective, data, batch_size
         self.params, self.state = params, state
-        if compiled is None:
-            numbers = min(batch_size, data.X.shape[0]) * max(
-                objective.base.network.sizes
-            )
-            small = numbers <= _RECORDED
-            compiled = small and records(params) and objective.base.own
         self.at_once = _CAPTURED if compiled and captures(params) else 1
         self.buffers: dict[int, Any] = {}  # for full batches, and for a short last
         self.plans: dict[int, Plan] = {}
@@ -273,7 +294,9 @@ def _flat_steps(
             state,
             X,
             targets,
-            tuple(table[i, j, ...] for j in range(table.shape[1])),
+            tuple(
+                table[i, j, ...] for j in range(table.shape[1])
+            ),  # arrays, not numbers
             out,
             weights=weights,
             key=key,
