@@ -140,8 +140,15 @@ class Recorded(NDArrayOperatorsMixin):
 
 
 _OF_SHAPES = {np.ndim, np.result_type, np.shape, np.size}
-_VIEWS = {np.broadcast_to, np.expand_dims, np.moveaxis, np.reshape, np.squeeze}
-_VIEWS |= {np.swapaxes, np.transpose, getattr(np, "matrix_transpose", np.transpose)}
+_VIEWS: set[Any] = {
+    np.broadcast_to,
+    np.expand_dims,
+    np.moveaxis,
+    np.reshape,
+    np.squeeze,
+}
+_VIEWS |= {np.swapaxes, np.transpose}
+_VIEWS |= {getattr(np, name, None) for name in ("astype", "matrix_transpose")}  # new
 
 
 def _arrays(x: Any) -> list[Array]:

@@ -159,8 +159,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # untyped
     compiled : bool or None, default=None
         Whether the stochastic solvers' step is given to the library's compiler as a
         whole: ``jax.jit``, ``torch.compile``, a CUDA graph on CuPy; of NumPy the calls
-        are recorded. None does so where it pays from the first epoch on, on JAX and,
-        unless activations or losses are your own, on NumPy.
+        are recorded. None does so where that pays of itself, on JAX and, where steps
+        are small and all functions xpnet's, on NumPy.
     dropout : float or list of float, default=0.0
         The share of the hidden units that each step drops, one for all hidden layers or
         one for each; the others are scaled up, and nothing is dropped in predictions.
