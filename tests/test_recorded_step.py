@@ -340,7 +340,7 @@ def test_nothing_is_kept(played: Counter[int], X: np.ndarray, y: np.ndarray) -> 
     try:
         model = build().fit(X, y)
         assert played == PLAYED
-        assert not [x for x in gc.get_objects() if isinstance(x, Tape)]
+        assert not [x for x in gc.get_objects() if type(x) is Tape]
         assert model.n_iter_ == N_EPOCHS
     finally:
         gc.enable()

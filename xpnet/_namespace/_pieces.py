@@ -21,7 +21,8 @@ def rows(x: Array, indices: Array) -> Array:
     if is_sparse(x):
         return x[indices]
     xp = array_namespace(x)
-    if array_api_compat.is_jax_array(x):  # by default it looks for what is out of bounds
+    if array_api_compat.is_jax_array(x):
+        # by default it looks for numbers that are out of bounds
         return xp.take(x, indices, axis=0, mode="clip")
     return xp.take(x, indices, axis=0)
 
