@@ -27,7 +27,8 @@ from xpnet.exceptions import DivergenceError
 from xpnet.functional import elu_backward, leaky_relu, relu, relu_backward
 from xpnet.functional.activations import ACTIVATIONS
 from xpnet.losses.classification import _of_rows
-from xpnet.network import _decay, _shift
+from xpnet.network.chain import _decay
+from xpnet.network.dense import _shift
 from xpnet.optimizers.adaptive import _adam
 from xpnet.optimizers.descent import _momentum, _sgd
 

@@ -672,7 +672,8 @@ def test_lbfgs_takes_the_rest(X: np.ndarray, y: np.ndarray) -> None:
 def test_a_step_reads_nothing(
     sync_guard: Any, X: np.ndarray, y: np.ndarray, backend: Backend
 ) -> None:
-    from xpnet.training.steps import host_coefficients, make_steps  # noqa: PLC0415
+    from xpnet.training.coefficients import host_coefficients  # noqa: PLC0415
+    from xpnet.training.steps import make_steps  # noqa: PLC0415
 
     clf = classifier(**OPTIONS["all"])
     run = prepare(clf, backend.asarray(X, copy=True), y, None)

@@ -17,8 +17,9 @@ from xpnet.functional import Activation, get_activation
 from xpnet.inspection._summary import activation_name
 from xpnet.network import Network, WeightsAndBiases
 from xpnet.training import Data
+from xpnet.training.coefficients import host_coefficients
 from xpnet.training.noise import Numbers
-from xpnet.training.steps import host_coefficients, make_steps
+from xpnet.training.steps import make_steps
 
 __all__ = ["Inputs", "LayerHealth", "measure_inputs", "measure_layers"]
 

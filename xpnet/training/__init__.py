@@ -1,12 +1,12 @@
 """Training: the objective and its step, batches, the epoch loop, L-BFGS, stopping."""
 
 from xpnet.training.batches import Data, batches
+from xpnet.training.coefficients import step_coefficients
 from xpnet.training.gradients import Accumulated, Clipped
 from xpnet.training.lbfgs import train_lbfgs
 from xpnet.training.loop import Epoch, Progress, train
 from xpnet.training.noise import Mixup
 from xpnet.training.objective import Differentiable, Objective, training_step
-from xpnet.training.steps import step_coefficients
 from xpnet.training.stopping import Plateau, check_finite
 from xpnet.training.streams import ahead, train_stream
 

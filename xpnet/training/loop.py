@@ -13,9 +13,10 @@ from xpnet._typing import Array
 from xpnet.optimizers import Optimizer, State
 from xpnet.schedules import Schedule
 from xpnet.training.batches import Data, HostIndices
+from xpnet.training.coefficients import host_coefficients
 from xpnet.training.noise import Numbers
 from xpnet.training.objective import Differentiable
-from xpnet.training.steps import host_coefficients, make_steps, spans
+from xpnet.training.steps import make_steps, spans
 from xpnet.training.stopping import Plateau, check_finite
 
 __all__ = ["Epoch", "Progress", "end_epoch", "finite_loss", "train"]

@@ -5,13 +5,12 @@ the loss adds up there and is read once an epoch.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from xpnet import _namespace as ops
-from xpnet._namespace import asarray_like, dtype_name
 from xpnet._typing import Array
 from xpnet.backends import captures, compile_step, compiles_by_default, records
 from xpnet.network import Network
@@ -22,11 +21,9 @@ from xpnet.training.objective import Differentiable, training_step
 
 __all__ = [
     "Steps",
-    "host_coefficients",
     "make_steps",
     "pays_to_record",
     "spans",
-    "step_coefficients",
 ]
 
 
@@ -363,50 +360,3 @@ def _join(
     vectors = [pieces, *map(list, zip(*states, strict=True))]
     params, *state = (network.flatten(network.by_layer(x)) for x in vectors)
     return params, tuple(state)
-
-
-# ------------------------------------------------------------------------ coefficients
-
-
-def step_coefficients(
-    optimizer: Optimizer, learning_rate: float, t: int, n_steps: int, ref: Array
-) -> list[tuple[Array, ...]]:
-    """Return the optimiser's coefficients for some steps, on the device.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        Computes them on the host.
-    learning_rate : float
-        Of these steps.
-    t : int
-        The number of the first of them, counted from 1.
-    n_steps : int
-        How many.
-    ref : array
-        Whose namespace, device and dtype they get.
-
-    Returns
-    -------
-    list of tuple of array, shape ()
-        A tuple a step.
-    """
-    table = host_coefficients(optimizer, learning_rate, t, n_steps, ref)
-    moved = asarray_like(table, ref)
-    return [tuple(moved[i, j] for j in range(table.shape[1])) for i in range(n_steps)]
-
-
-def host_coefficients(
-    optimizer: Optimizer,
-    learning_rate: float | Sequence[float],
-    t: int,
-    n_steps: int,
-    ref: Array,
-) -> Any:
-    """Return the same on the host, (n_steps, n_coefficients) of the dtype of `ref`."""
-    if isinstance(learning_rate, Sequence):
-        rates = enumerate(learning_rate, start=t)
-        table = [optimizer.coefficients(rate, i) for i, rate in rates]
-    else:
-        table = [optimizer.coefficients(learning_rate, t + i) for i in range(n_steps)]
-    return np.asarray(table, dtype=dtype_name(ref.dtype))

@@ -15,10 +15,11 @@ from xpnet._namespace import array_namespace, asarray_like, dtype_name, threads_
 from xpnet.backends import captures, records
 from xpnet.optimizers import Optimizer
 from xpnet.training.batches import Data
+from xpnet.training.coefficients import host_coefficients
 from xpnet.training.loop import Epoch, Progress, end_epoch, finite_loss
 from xpnet.training.noise import Numbers
 from xpnet.training.objective import Differentiable
-from xpnet.training.steps import Steps, host_coefficients, make_steps
+from xpnet.training.steps import Steps, make_steps
 
 __all__ = ["ahead", "train_stream"]
 
