@@ -15,7 +15,8 @@ from xpnet._typing import Array
 from xpnet._validation import HostArray
 from xpnet.functional import Activation, get_activation
 from xpnet.inspection._summary import activation_name
-from xpnet.network import Network, WeightsAndBiases
+from xpnet.network import Network
+from xpnet.network.dense import WeightsAndBiases
 from xpnet.training import Data
 from xpnet.training.coefficients import host_coefficients
 from xpnet.training.noise import Numbers

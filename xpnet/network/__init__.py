@@ -6,6 +6,6 @@ it needs. The layers use its named views.
 """
 
 from xpnet.network.chain import Buffers, Network
-from xpnet.network.dense import Dense, LayerBuffers, WeightsAndBiases
+from xpnet.network.dense import Dense, LayerBuffers
 
-__all__ = ["Buffers", "Dense", "LayerBuffers", "Network", "WeightsAndBiases"]
+__all__ = ["Buffers", "Dense", "LayerBuffers", "Network"]

@@ -19,7 +19,7 @@ from xpnet.functional import (
     standardize_backward,
 )
 
-__all__ = ["NO_BUFFERS", "Dense", "LayerBuffers", "WeightsAndBiases"]
+__all__ = ["Dense", "LayerBuffers"]
 
 WeightsAndBiases = tuple[Array, ...]
 """``(W, b)`` of a layer, and behind them its gain if it has one; or their gradients."""

@@ -13,7 +13,8 @@ from xpnet._pointwise import pointwise
 from xpnet._typing import Array
 from xpnet.functional import counter_hash
 from xpnet.losses import total_weight
-from xpnet.network import Buffers, WeightsAndBiases
+from xpnet.network import Buffers
+from xpnet.network.dense import WeightsAndBiases
 from xpnet.training.batches import Data, batches
 from xpnet.training.objective import Differentiable, Objective
 

@@ -8,7 +8,8 @@ from xpnet import _namespace as ops
 from xpnet._namespace import array_namespace, is_writable
 from xpnet._typing import Array
 from xpnet.losses import Loss, total_weight
-from xpnet.network import Buffers, Network, WeightsAndBiases
+from xpnet.network import Buffers, Network
+from xpnet.network.dense import WeightsAndBiases
 from xpnet.optimizers import Optimizer, State
 from xpnet.training.batches import Data
 from xpnet.training.noise import Draws, Mixup, StepNoise
