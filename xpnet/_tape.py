@@ -140,15 +140,13 @@ class Recorded(NDArrayOperatorsMixin):
 
 
 _OF_SHAPES = {np.ndim, np.result_type, np.shape, np.size}
-_VIEWS: set[Any] = {
-    np.broadcast_to,
-    np.expand_dims,
-    np.moveaxis,
-    np.reshape,
-    np.squeeze,
+_VIEWS = {
+    getattr(np, name, None)  # the first two are new
+    for name in (
+        *("astype", "matrix_transpose", "broadcast_to", "expand_dims", "moveaxis"),
+        *("reshape", "squeeze", "swapaxes", "transpose"),
+    )
 }
-_VIEWS |= {np.swapaxes, np.transpose}
-_VIEWS |= {getattr(np, name, None) for name in ("astype", "matrix_transpose")}  # new
 
 
 def _arrays(x: Any) -> list[Array]:
