@@ -6,6 +6,7 @@ turns the skip into a failure.
 """
 
 import os
+import signal
 
 # Before SciPy is imported: scikit-learn skips its array-API checks without.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -40,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if unknown:
         msg = f"unknown backends {sorted(unknown)} are required; known: {[*BACKENDS]}"
         raise pytest.UsageError(msg)
+    # A job in the background ignores Ctrl-C, and so would the processes it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _required(config: pytest.Config) -> set[str]:
