@@ -33,8 +33,9 @@ from xpnet.losses import softmax_cross_entropy
 from xpnet.network import Network
 from xpnet.optimizers import Adam
 from xpnet.training import Data, Objective, step_coefficients, training_step
+from xpnet.training.coefficients import host_coefficients
 from xpnet.training.noise import Numbers
-from xpnet.training.steps import host_coefficients, make_steps, spans
+from xpnet.training.steps import make_steps, spans
 
 PAGE = Path(__file__).parent.parent / "docs" / "gpu.md"
 MARK = "gpu"

@@ -366,7 +366,8 @@ class BaseMLP(CallbackSupportMixin, Movable):  # type: ignore[misc]  # untyped
 
     def _outputs(self, X: Array, method: str) -> tuple[Array, Array]:
         """Return the network's outputs, where it lives, and where to answer."""
-        check_is_fitted(self, "coefs_")
+        if not hasattr(self, "coefs_"):  # it takes as long as a layer to find one
+            check_is_fitted(self, "coefs_")
         X = check_X(self, X, reset=False)
         self._check_place(X, method)
         network = make_network(

@@ -175,6 +175,8 @@ def asarray_like(x: Array, ref: Array, dtype: DType | None = None) -> Array:
     array
         `x` itself where nothing has to be moved or cast.
     """
+    if type(x) is np.ndarray and type(ref) is np.ndarray:
+        return x if dtype is None else x.astype(dtype, copy=False)
     xp = array_namespace(ref)
     if is_sparse(x):  # it stays sparse on NumPy
         if is_numpy_namespace(xp):

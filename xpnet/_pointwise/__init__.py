@@ -139,7 +139,7 @@ def pointwise(
                         target = Recorded(target, first.tape)
                 if done:
                     return args[:updates] if updates > 1 else target
-            if is_cupy_namespace(array_namespace(first)) and not is_traced(first):
+            if type(first) is not np.ndarray and _is_cupys(first):
                 return _on_cupy(function, args, out, updates)
             return function(*args) if out is None else function(*args, out=out)
 
@@ -183,6 +183,10 @@ def pointwise(
         return call
 
     return decorate
+
+
+def _is_cupys(x: Array) -> bool:
+    return is_cupy_namespace(array_namespace(x)) and not is_traced(x)
 
 
 def _names(function: Callable[..., Any]) -> set[str]:
