@@ -450,6 +450,17 @@ def take_steps(step: Any, params: Any, total: Any, n: int, last: Any) -> list[An
     return taken
 
 
+def test_each_total_is_an_array_of_its_own() -> None:
+    def step(*args: Any) -> Any:
+        params, state, total, *_ = args
+        params += 1.0
+        return params, state, total + params[0]
+
+    n = _recording._BEFORE + 4
+    taken = take_steps(step, np.zeros(2), np.zeros(()), n, last=nullcontext())
+    assert [total.item() for _, _, total in taken] == [*range(1, n + 1)]
+
+
 def test_a_step_that_fails_changes_nothing() -> None:
     def step(*args: Any) -> Any:
         params, state, total, *_ = args
