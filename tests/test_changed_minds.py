@@ -115,7 +115,7 @@ def test_blocks_are_bounded_by_the_features_too(
         rows.append(block.shape[0])
         return forward(self, weights, block, *args)
 
-    monkeypatch.setattr(network, "_BLOCK", 400)
+    monkeypatch.setattr(network.chain, "_BLOCK", 400)
     monkeypatch.setattr(network.Network, "forward", spy)
     clf.predict(wide)
     assert rows == [10] * 6

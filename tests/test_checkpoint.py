@@ -283,17 +283,17 @@ def test_every_some_epochs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ctrl_c(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It strikes within the fifth epoch, which has changed the weights."""
-    from xpnet.optimizers import Adam  # noqa: PLC0415
+    from xpnet.training.steps import _FlatSteps  # noqa: PLC0415
 
-    update, calls = Adam.update, []
+    take, calls = _FlatSteps.take, []
 
     def interrupted(*args: Any) -> Any:
         calls.append(args)
         if len(calls) == 4 * 7 + 3:
             raise KeyboardInterrupt
-        return update(*args)
+        return take(*args)
 
-    monkeypatch.setattr(Adam, "update", interrupted)
+    monkeypatch.setattr(_FlatSteps, "take", interrupted)
     with pytest.warns(UserWarning, match="interrupted by user"):
         assert fitted(path).n_iter_ == 4
     monkeypatch.undo()

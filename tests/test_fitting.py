@@ -964,7 +964,7 @@ def test_blocks_answer_like_one(
         methods += ["predict_proba", "predict_log_proba", "decision_function"]
     desired = [getattr(fitted, method)(form(X)) for method in methods]
     for block in (1, 5 * 7, 5 * 60):
-        monkeypatch.setattr(network, "_BLOCK", block)
+        monkeypatch.setattr(network.chain, "_BLOCK", block)
         for method, one in zip(methods, desired, strict=True):
             assert_close(getattr(fitted, method)(form(X)), one, factor=ONE_PASS)
 
@@ -975,7 +975,7 @@ def test_blocks_answer_like_one_elsewhere(
     here = backend.asarray(X)
     clf = quick(MLPClassifier).fit(here, y)
     desired = clf.predict_proba(here)
-    monkeypatch.setattr(network, "_BLOCK", 35)
+    monkeypatch.setattr(network.chain, "_BLOCK", 35)
     assert_close(clf.predict_proba(here), desired, factor=ONE_PASS)
 
 
@@ -987,7 +987,7 @@ def test_predicting_takes_bounded_memory(
     X = rng.normal(size=(20_000, 3))
     estimator = quick(cls, hidden_layer_sizes=(400,), max_iter=1)
     estimator.fit(X[:50], np.arange(50) % 2)
-    monkeypatch.setattr(network, "_BLOCK", 2**18)  # 2 MB
+    monkeypatch.setattr(network.chain, "_BLOCK", 2**18)  # 2 MB
     tracemalloc.start()
     try:
         estimator.predict(X)
