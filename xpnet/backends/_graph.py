@@ -78,12 +78,12 @@ class _Graph:
     def __init__(
         self, step: Callable[..., Any], args: StepArgs, cupy: Any, cublas: Any
     ) -> None:
-        own = self.inputs = Inputs(args.total, args.rows, args.numbers)
-        self.args = args._replace(total=own.total, rows=own.rows, numbers=own.numbers)
-        written = [args.params, *args.state, own.total]
+        self.inputs = Inputs(args)
+        own = self.inputs.args
+        written = [own.params, *own.state, own.total]
 
         def once() -> None:
-            params, state, total = step(*self.args)
+            params, state, total = step(*own)
             for x, result in zip(written, [params, *state, total], strict=True):
                 if result is not x:
                     x[...] = result
@@ -109,6 +109,6 @@ class _Graph:
 
     def replay(self, args: StepArgs) -> Result:
         """Take the step with other numbers, on the current stream."""
-        self.inputs.fill(args.total, args.rows, args.numbers)
+        self.inputs.fill(args)
         self.graph.launch()
-        return self.args.params, self.args.state, self.inputs.total
+        return args.params, args.state, self.inputs.args.total

@@ -77,12 +77,12 @@ class _Recording:
         return self.step(*args)
 
     def _record(self, args: StepArgs) -> Result:
-        own = self.inputs = Inputs(np.asarray(args.total), args.rows, args.numbers)
-        args = args._replace(total=own.total, rows=own.rows, numbers=own.numbers)
-        written = [args.params, *args.state, own.total]
+        self.inputs = Inputs(args._replace(total=np.asarray(args.total)))
+        own = self.inputs.args
+        written = [own.params, *own.state, own.total]
         before = [x.copy() for x in written]
         try:
-            params, state, total = self.step(*self.tape.recorded(args))
+            params, state, total = self.step(*self.tape.recorded(own))
             for x, result in zip(written, (params, *state, total), strict=True):
                 self.tape.keep(result, x)
         except BaseException as error:
@@ -91,7 +91,7 @@ class _Recording:
                 raise NotRecordableError(*error.args) from error
             raise
         self.phase = _Recording._check
-        return args.params, args.state, own.total.copy()
+        return own.params, own.state, own.total.copy()
 
     def _check(self, args: StepArgs) -> Result:
         written = [args.params, *args.state]
@@ -110,10 +110,9 @@ class _Recording:
         raise NotRecordableError(msg)
 
     def _play(self, args: StepArgs) -> Result:
-        own = self.inputs
-        own.fill(args.total, args.rows, args.numbers)
+        self.inputs.fill(args)
         self.tape.play()
-        return args.params, args.state, own.total.copy()
+        return args.params, args.state, self.inputs.args.total.copy()
 
 
 def _bits(x: Any) -> bytes:

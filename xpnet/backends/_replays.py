@@ -38,30 +38,31 @@ class StepArgs(NamedTuple):
 
 
 class Inputs:
-    """Copies of what changes from step to step: total, rows and numbers.
+    """Arrays of its own for what changes from step to step: total, rows and numbers.
 
     Parameters
     ----------
-    total : array, shape ()
-        The sum of the losses so far.
-    rows : array, shape (n_rows,), or None
-        Which rows the step takes.
-    numbers : Numbers
-        The optimiser's coefficients, and what is random.
+    args : StepArgs
+        Of one step, whose numbers are copied.
     """
 
-    def __init__(self, total: Array, rows: Array | None, numbers: Any) -> None:
-        self.total = total.copy()
-        self.rows = None if rows is None else rows.copy()
-        copies = (None if x is None else x.copy() for x in numbers)
-        self.numbers = type(numbers)(*copies)
+    def __init__(self, args: StepArgs) -> None:
+        total, rows, *numbers = (
+            None if x is None else x.copy() for x in _changing(args)
+        )
+        own = type(args.numbers)(*numbers)
+        self.args = args._replace(total=total, rows=rows, numbers=own)
+        """What a step is given that is to be replayed."""
 
-    def fill(self, total: Array, rows: Array | None, numbers: Any) -> None:
-        """Copy others of the same shapes there."""
-        own = self.total, self.rows, *self.numbers
-        for x, value in zip(own, (total, rows, *numbers), strict=True):
+    def fill(self, args: StepArgs) -> None:
+        """Copy the numbers of another step there, of the same shapes."""
+        for x, value in zip(_changing(self.args), _changing(args), strict=True):
             if value is not x:  # None is itself
                 x[...] = value
+
+
+def _changing(args: StepArgs) -> tuple[Any, ...]:
+    return (args.total, args.rows, *args.numbers)
 
 
 def restore(arrays: list[Array], before: list[Array]) -> None:
