@@ -291,9 +291,8 @@ def _flat_steps(
             state,
             X,
             targets,
-            tuple(
-                table[i, j, ...] for j in range(table.shape[1])
-            ),  # arrays, not numbers
+            # 0-d views, not NumPy's numbers, which no recording could follow
+            tuple(table[i, j, ...] for j in range(table.shape[1])),
             out,
             weights=weights,
             key=key,
